@@ -1,0 +1,4 @@
+DROP TABLE tenant_regions;
+DROP TABLE tenant_services;
+DROP TABLE regions;
+DROP TABLE services;

@@ -1,0 +1,2 @@
+DROP TABLE unread_events;
+DROP TABLE events;

@@ -1,0 +1,3 @@
+DROP TABLE told;
+DROP TABLE deliveries;
+DROP TABLE broadcasts;

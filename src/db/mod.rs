@@ -1,0 +1,231 @@
+//! THE FOUNDATION: the only place that knows there are two engines.
+//!
+//! Two doors lead to the database: [`Db::read`] and [`Db::write`]. Behind each a closure gets a connection and
+//! does nothing but SQL. What differs between the engines lives here, both arms side by side.
+
+mod columns;
+pub mod connection;
+mod id;
+pub mod lock;
+pub mod migrations;
+mod moment;
+pub mod noun;
+pub mod schema;
+mod writer;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::Connection as _;
+use diesel::r2d2::Pool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+pub(crate) use columns::{text_enum, two_engines};
+pub use columns::{Json, Jsonb, Instant, Uuid};
+pub use connection::{AnyConnection as Connection, MultiBackend};
+pub use id::Id;
+pub use moment::Moment;
+pub use noun::*;
+
+use crate::problem::{Code, Problem, Retry};
+use connection::{Manager, Target};
+use writer::Writer;
+
+/// How long a call may take in all before its caller is told 503. The engine's own limits are shorter.
+const DEADLINE: Duration = Duration::from_secs(40);
+/// How long a call waits for a free connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a lost race is decided again before it is a conflict.
+const ATTEMPTS: u32 = 4;
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// One file.
+    Sqlite(PathBuf),
+    /// A `postgres://` URL.
+    Postgres(String),
+}
+
+/// Whose rows a query may see. Only `identity` makes one, from a verified caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The rows of one tenant.
+    Tenant(TenantId),
+    /// The rows of all: staff, and the workers behind the calls.
+    All,
+}
+
+/// The database, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db(Arc<Engine>);
+
+#[derive(Debug)]
+enum Engine {
+    Sqlite { readers: Pool<Manager>, gate: Arc<Semaphore>, writer: Writer },
+    Postgres { pool: Pool<Manager>, gate: Arc<Semaphore> },
+}
+
+impl Db {
+    /// Opens the database, applies the migrations that are missing, and starts what each engine needs.
+    pub fn open(location: &Location, connections: u32) -> Result<Self, Problem> {
+        migrate(location)?;
+        let size = connections.max(1);
+        let gate = || Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
+        let engine = match location {
+            Location::Sqlite(path) => {
+                let path = path.display().to_string();
+                let writer = Writer::start(&Target::Sqlite { path: path.clone(), read_only: false })
+                    .map_err(|error| unreachable_database(location, &error))?;
+                let readers = connection::pool(Target::Sqlite { path, read_only: true }, size);
+                Engine::Sqlite { readers, gate: gate(), writer }
+            }
+            Location::Postgres(url) => {
+                Engine::Postgres { pool: connection::pool(Target::Postgres(url.clone()), size), gate: gate() }
+            }
+        };
+        Ok(Self(Arc::new(engine)))
+    }
+
+    /// The engine's name, for logs and health.
+    pub fn engine(&self) -> &'static str {
+        match &*self.0 {
+            Engine::Sqlite { .. } => "sqlite",
+            Engine::Postgres { .. } => "postgres",
+        }
+    }
+
+    /// Runs a query off the async threads.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let this = self.clone();
+        let turn = self.turn().await?;
+        off_thread(move || {
+            let _turn = turn;
+            let mut conn = this.readers().get().map_err(away)?;
+            work(&mut conn)
+        })
+        .await
+    }
+
+    /// Runs a short indexed query: on SQLite in place, where the hop to another thread would cost as much.
+    pub async fn read_here<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        if let Engine::Sqlite { readers, .. } = &*self.0
+            && let Some(mut conn) = readers.try_get()
+        {
+            return work(&mut conn);
+        }
+        self.read(work).await
+    }
+
+    /// Runs `work` in a transaction and answers when it is durable.
+    ///
+    /// `work` may run more than once (a lost race, a serialization failure, a group that failed to commit), so it
+    /// does nothing but SQL. It is all or nothing: an error leaves no trace.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Connection) -> Result<T, Problem> + Send + Sync + 'static,
+    ) -> Result<T, Problem> {
+        match &*self.0 {
+            Engine::Sqlite { writer, .. } => timeout(DEADLINE, writer.write(work)).await.unwrap_or_else(|_| Err(late())),
+            Engine::Postgres { .. } => {
+                let this = self.clone();
+                let turn = self.turn().await?;
+                off_thread(move || {
+                    let _turn = turn;
+                    let mut conn = this.readers().get().map_err(away)?;
+                    for _ in 1..ATTEMPTS {
+                        match conn.transaction(|conn| work(conn)) {
+                            Err(problem) if problem.retry() == Retry::Again => {}
+                            done => return done,
+                        }
+                    }
+                    conn.transaction(|conn| work(conn))
+                })
+                .await
+            }
+        }
+    }
+
+    /// The pool that reads (on PostgreSQL also writes) go through.
+    fn readers(&self) -> &Pool<Manager> {
+        match &*self.0 {
+            Engine::Sqlite { readers, .. } => readers,
+            Engine::Postgres { pool, .. } => pool,
+        }
+    }
+
+    /// Waits for a free connection without holding a thread: a hung database blocks as many threads as there
+    /// are connections, and no more.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let gate = match &*self.0 {
+            Engine::Sqlite { gate, .. } | Engine::Postgres { gate, .. } => gate,
+        };
+        match timeout(PATIENCE, Arc::clone(gate).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(Problem::new(Code::Unavailable, "all database connections are busy")),
+        }
+    }
+}
+
+/// Brings the schema of `location` up to date and says which migrations that took.
+pub fn migrate(location: &Location) -> Result<Vec<String>, Problem> {
+    let target = match location {
+        Location::Sqlite(path) => Target::Sqlite { path: path.display().to_string(), read_only: false },
+        Location::Postgres(url) => Target::Postgres(url.clone()),
+    };
+    let mut conn = target.connect().map_err(|error| unreachable_database(location, &error))?;
+    migrations::apply(&mut conn)
+}
+
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let guarded = || {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Problem::internal("a query panicked")))
+    };
+    match timeout(DEADLINE, spawn_blocking(guarded)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(join)) => Err(Problem::internal(join)),
+        Err(_) => Err(late()),
+    }
+}
+
+fn late() -> Problem {
+    Problem::new(Code::Unavailable, "the database did not answer in time")
+}
+
+fn away(error: diesel::r2d2::PoolError) -> Problem {
+    tracing::error!(%error, "no database connection");
+    Problem::new(Code::Unavailable, "the database cannot be reached")
+}
+
+fn unreachable_database(location: &Location, error: &connection::Broken) -> Problem {
+    let place = match location {
+        Location::Sqlite(path) => path.display().to_string(),
+        // Never the URL: it holds a password.
+        Location::Postgres(_) => "DATABASE_URL".to_owned(),
+    };
+    Problem::internal(format!("cannot open the database at {place}: {error}"))
+}
+
+/// Runs a query that is written once, on the connection inside: for what the derived connection cannot say
+/// (`ON CONFLICT`, batch inserts, row locks).
+macro_rules! on_each {
+    ($conn:expr, $inner:ident => $query:expr) => {
+        match $conn {
+            $crate::db::Connection::Postgres($inner) => $query,
+            $crate::db::Connection::Sqlite($inner) => $query,
+        }
+    };
+}
+pub(crate) use on_each;

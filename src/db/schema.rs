@@ -1,0 +1,439 @@
+//! The tables, once for both engines; a test compares them with what the migrations make.
+#![allow(missing_docs, reason = "the columns are described in migrations/")]
+#![allow(unused_imports, reason = "every table names the same types")]
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    tenants (id) {
+        id -> Uuid,
+        name -> Text,
+        plan -> Text,
+        locale -> Text,
+        time_zone -> Text,
+        disabled -> Bool,
+        version -> Integer,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    people (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        password_hash -> Nullable<Text>,
+        locale -> Text,
+        time_zone -> Text,
+        disabled -> Bool,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    memberships (tenant_id, person_id) {
+        tenant_id -> Uuid,
+        person_id -> Uuid,
+        role -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    tenant_contacts (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        locale -> Text,
+        time_zone -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    signing_keys (id) {
+        id -> Text,
+        sealed -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    idempotency_keys (tenant_id, person_id, method, path, key) {
+        tenant_id -> Uuid,
+        person_id -> Uuid,
+        method -> Text,
+        path -> Text,
+        key -> Text,
+        digest -> Text,
+        status -> Integer,
+        location -> Nullable<Text>,
+        etag -> Nullable<Text>,
+        body -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    services (slug) {
+        slug -> Text,
+        name -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    regions (slug) {
+        slug -> Text,
+        name -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    tenant_services (tenant_id, service) {
+        tenant_id -> Uuid,
+        service -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    tenant_regions (tenant_id, region) {
+        tenant_id -> Uuid,
+        region -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    events (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        subject_kind -> Text,
+        subject_id -> Uuid,
+        seq -> Integer,
+        kind -> Text,
+        at -> Instant,
+        actor_side -> Text,
+        actor_id -> Nullable<Uuid>,
+        actor_name -> Text,
+        internal -> Bool,
+        data -> Jsonb,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    unread_events (tenant_id, reader, event_id) {
+        tenant_id -> Uuid,
+        reader -> Text,
+        event_id -> Uuid,
+        subject_id -> Uuid,
+        seq -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    broadcasts (id) {
+        id -> Uuid,
+        incident_id -> Uuid,
+        kind -> Text,
+        seq -> Integer,
+        state -> Text,
+        phase -> Text,
+        after_tenant -> Nullable<Uuid>,
+        after_key -> Text,
+        audience -> Integer,
+        created_at -> Instant,
+        finished_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    deliveries (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        event_id -> Uuid,
+        kind -> Text,
+        incident_id -> Nullable<Uuid>,
+        request_id -> Nullable<Uuid>,
+        recipient -> Text,
+        name -> Text,
+        locale -> Text,
+        time_zone -> Text,
+        state -> Text,
+        priority -> SmallInt,
+        attempts -> Integer,
+        next_attempt_at -> Instant,
+        lease_owner -> Nullable<Uuid>,
+        lease_until -> Nullable<Instant>,
+        error -> Nullable<Text>,
+        created_at -> Instant,
+        sent_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    told (tenant_id, incident_id, recipient) {
+        tenant_id -> Uuid,
+        incident_id -> Uuid,
+        recipient -> Text,
+        name -> Text,
+        locale -> Text,
+        time_zone -> Text,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    queues (id) {
+        id -> Uuid,
+        name -> Text,
+        name_folded -> Text,
+        always_on -> Bool,
+        restricted -> Bool,
+        fallback_queue_id -> Nullable<Uuid>,
+        version -> Integer,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    shifts (id) {
+        id -> Uuid,
+        queue_id -> Uuid,
+        name -> Text,
+        days -> Text,
+        starts_at -> Text,
+        ends_at -> Text,
+        time_zone -> Text,
+        valid_from -> Nullable<Text>,
+        valid_until -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    shift_members (shift_id, person_id) {
+        shift_id -> Uuid,
+        person_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    routing_rule_sets (version) {
+        version -> Integer,
+        rules -> Jsonb,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    incidents (id) {
+        id -> Uuid,
+        title -> Text,
+        impact -> Text,
+        status -> Text,
+        standing -> SmallInt,
+        started_at -> Instant,
+        resolved_at -> Nullable<Instant>,
+        follows -> Nullable<Uuid>,
+        duplicate_of -> Nullable<Uuid>,
+        next_update_by -> Nullable<Instant>,
+        last_seq -> Integer,
+        resolution -> Integer,
+        cascade_state -> Text,
+        version -> Integer,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    incident_services (incident_id, service) {
+        incident_id -> Uuid,
+        service -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    incident_regions (incident_id, region) {
+        incident_id -> Uuid,
+        region -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    incident_updates (incident_id, seq) {
+        incident_id -> Uuid,
+        seq -> Integer,
+        at -> Instant,
+        status -> Text,
+        body -> Text,
+        author_id -> Uuid,
+        next_update_by -> Nullable<Instant>,
+        corrects -> Nullable<Integer>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    service_requests (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        reference -> Text,
+        revision -> Integer,
+        version -> Integer,
+        status -> Text,
+        is_open -> Bool,
+        resolution_cause -> Nullable<Text>,
+        hold_reason -> Nullable<Text>,
+        incident_id -> Nullable<Uuid>,
+        incident_resolution -> Nullable<Integer>,
+        pinned -> Bool,
+        detached -> Bool,
+        service -> Text,
+        region -> Text,
+        severity -> Text,
+        subject -> Text,
+        description -> Text,
+        channel -> Text,
+        requester_id -> Uuid,
+        contact -> Jsonb,
+        tags -> Jsonb,
+        queue_id -> Uuid,
+        assignee_id -> Nullable<Uuid>,
+        follow_up_of -> Nullable<Uuid>,
+        resolved_at -> Nullable<Instant>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    request_comments (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        request_id -> Uuid,
+        visibility -> Text,
+        body -> Text,
+        author_id -> Uuid,
+        author_name -> Text,
+        author_side -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    request_watchers (tenant_id, request_id, email) {
+        tenant_id -> Uuid,
+        request_id -> Uuid,
+        email -> Text,
+        added_at -> Instant,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    broadcasts,
+    deliveries,
+    events,
+    idempotency_keys,
+    incident_regions,
+    incident_services,
+    incident_updates,
+    incidents,
+    memberships,
+    people,
+    queues,
+    regions,
+    request_comments,
+    request_watchers,
+    routing_rule_sets,
+    service_requests,
+    services,
+    shift_members,
+    shifts,
+    signing_keys,
+    tenant_contacts,
+    tenant_regions,
+    tenant_services,
+    tenants,
+    told,
+    unread_events,
+);

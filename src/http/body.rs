@@ -1,0 +1,165 @@
+//! Bodies and query strings: read, parsed and checked before an action sees them.
+//!
+//! What is not JSON is 400; JSON that is not the form (unknown fields too) is 422 with a pointer to the field.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use garde::Validate;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::problem::{Code, FieldError, Problem};
+
+/// A body may be this long: 1 MiB.
+pub const LIMIT: usize = 1 << 20;
+
+/// A checked body, and its bytes for the idempotency key.
+#[derive(Debug)]
+pub struct Form<T> {
+    /// The form.
+    pub value: T,
+    /// The body as it came.
+    pub bytes: web::Bytes,
+}
+
+impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Form<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let json = is_json(request);
+        let bytes = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await.map_err(|error| unread(&error))?;
+            if !json && !bytes.is_empty() {
+                return Err(Problem::new(Code::UnsupportedMediaType, "send application/json"));
+            }
+            let value = parse(&bytes)?;
+            Ok(Self { value, bytes })
+        })
+    }
+}
+
+/// A form without fields, for calls that take `{}`.
+#[derive(Debug, Default, serde::Deserialize, garde::Validate, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).map(|value| value.trim().to_lowercase());
+    essence.is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
+}
+
+fn unread(error: &actix_web::Error) -> Problem {
+    match error.as_error::<PayloadError>() {
+        Some(PayloadError::Overflow) => Problem::new(Code::PayloadTooLarge, format!("a body may be {LIMIT} bytes long")),
+        _ => Problem::new(Code::MalformedBody, "the body could not be read to its end"),
+    }
+}
+
+/// An empty body is an empty form.
+fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T, Problem> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let pointer = pointer(&error.path().to_string());
+        refused(error.into_inner(), pointer)
+    })?;
+    reader.end().map_err(|error| refused(error, String::new()))?;
+    check(&value)?;
+    Ok(value)
+}
+
+fn refused(error: serde_json::Error, pointer: String) -> Problem {
+    match error.classify() {
+        Category::Data => {
+            let detail = error.to_string();
+            // Without serde's position: the pointer says where.
+            let detail = detail.rsplit_once(" at line ").map_or(detail.as_str(), |(what, _)| what).to_owned();
+            Problem::invalid(pointer, detail)
+        }
+        _ => Problem::new(Code::MalformedBody, error.to_string()),
+    }
+}
+
+/// Everything that is wrong with a form, at once.
+pub fn check<T: Validate<Context = ()>>(value: &T) -> Result<(), Problem> {
+    let Err(report) = value.validate() else { return Ok(()) };
+    let errors: Vec<_> = report
+        .iter()
+        .map(|(path, error)| FieldError { pointer: pointer(&path.to_string()), detail: error.to_string() })
+        .collect();
+    let detail = errors.first().map_or_else(String::new, |first| format!("{}: {}", first.pointer, first.detail));
+    Err(Problem::new(Code::ValidationFailed, detail).with_errors(errors))
+}
+
+/// `shifts[0].name` as a JSON pointer (RFC 6901): `/shifts/0/name`.
+fn pointer(path: &str) -> String {
+    if path.is_empty() || path == "." {
+        return String::new();
+    }
+    let path = path.replace('~', "~0").replace('/', "~1").replace('[', ".").replace(']', "");
+    format!("/{}", path.trim_start_matches('.').replace('.', "/"))
+}
+
+/// A checked query string; unknown and repeated parameters are 400.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(
+            web::Query::<T>::from_query(request.query_string())
+                .map(|query| Self(query.into_inner()))
+                .map_err(|error| Problem::new(Code::InvalidQuery, error.to_string())),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize, garde::Validate)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[garde(custom(crate::text::line::<5>))]
+        name: String,
+        #[serde(default)]
+        #[garde(inner(range(max = 9)))]
+        numbers: Vec<i32>,
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_status_and_pointer() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for (body, code, pointer) in [
+            ("", Code::ValidationFailed, ""),
+            ("{", Code::MalformedBody, ""),
+            ("\u{0}", Code::MalformedBody, ""),
+            ("{\"name\":\"a\"} x", Code::MalformedBody, ""),
+            (deep.as_str(), Code::ValidationFailed, ""),
+            ("{\"name\":1}", Code::ValidationFailed, "/name"),
+            ("{\"name\":\"a\",\"numbers\":[1,\"b\"]}", Code::ValidationFailed, "/numbers/1"),
+            ("{\"name\":\"a\",\"numbers\":[1,10]}", Code::ValidationFailed, "/numbers/1"),
+            ("{\"name\":\"a\",\"nam\":1}", Code::ValidationFailed, "/nam"),
+            ("{\"name\":\"\"}", Code::ValidationFailed, "/name"),
+        ] {
+            let problem = parse::<Sample>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.code(), code, "{:.40}: {problem}", body);
+            let json = problem.body(None);
+            let found = json.pointer("/errors/0/pointer").and_then(|p| p.as_str()).unwrap_or_default();
+            assert_eq!(found, pointer, "{:.40}: {json}", body);
+        }
+        assert!(parse::<Sample>(b"{\"name\":\"a\",\"numbers\":[1]}").is_ok());
+    }
+}

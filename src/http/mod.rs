@@ -1,0 +1,15 @@
+//! THE PORCH: what every API file needs and no slice owns.
+//!
+//! Bodies and queries that are read and checked, answers, entity tags, pages with signed cursors, idempotency.
+//! Who calls is not known here: that is `identity`.
+
+pub mod answer;
+pub mod body;
+pub mod etag;
+pub mod idempotency;
+pub mod page;
+
+pub use answer::Answer;
+pub use body::{Form, Query};
+pub use etag::IfMatch;
+pub use page::{Cursors, Items, Page, Pages};

@@ -1,0 +1,218 @@
+//! The authenticated party of a call. A handler that does not take a [`Caller`] cannot reach an action.
+//!
+//! One extractor yields what a handler may use: who calls, the database, the clock, the preconditions. What a token
+//! was found to say is remembered for a minute, since a signature costs more than a read; every write asks the
+//! status of person, membership and tenant again, in its own transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use futures_util::future::LocalBoxFuture;
+use moka::sync::Cache;
+
+use super::model::Role;
+use super::rights::{self, Right};
+use super::store;
+use super::tokens::{Claims, Tokens};
+use crate::clock::Clock;
+use crate::db::{Connection, Db, Moment, PersonId, Scope, TenantId};
+use crate::http::idempotency::IdempotencyKey;
+use crate::http::{Answer, IfMatch};
+use crate::journal::{Actor, Side};
+use crate::problem::{Code, Problem};
+
+/// What tokens were found to say, for a minute.
+#[derive(Clone)]
+pub struct Remembered(Cache<String, Arc<Known>>);
+
+struct Known {
+    claims: Claims,
+    name: String,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(60)).build())
+    }
+}
+
+/// Who calls, and what the call may use.
+#[derive(Clone)]
+pub struct Caller {
+    known: Arc<Known>,
+    clock: Clock,
+    db: Db,
+    idempotency: IdempotencyKey,
+    /// The precondition of the call.
+    pub if_match: IfMatch,
+    /// Path and query, which cursors are bound to.
+    address: String,
+}
+
+impl Caller {
+    /// The person.
+    pub fn person(&self) -> PersonId {
+        self.known.claims.sub
+    }
+
+    /// The tenant that the person acts for; the provider for staff.
+    pub fn tenant(&self) -> TenantId {
+        self.known.claims.tenant
+    }
+
+    /// The role there.
+    pub fn role(&self) -> Role {
+        self.known.claims.role
+    }
+
+    /// Whether the caller is one of the provider's.
+    pub fn is_staff(&self) -> bool {
+        self.role().is_staff()
+    }
+
+    /// Whose rows the caller may see.
+    pub fn scope(&self) -> Scope {
+        if self.is_staff() { Scope::All } else { Scope::Tenant(self.tenant()) }
+    }
+
+    /// Now. Asked after a lock is taken, it is later than whatever the lock waited for.
+    pub fn now(&self) -> Moment {
+        self.clock.now().into()
+    }
+
+    /// The caller in the history.
+    pub fn actor(&self) -> Actor {
+        let side = if self.is_staff() { Side::Staff } else { Side::Tenant };
+        Actor { side, id: Some(self.person()), name: self.known.name.clone() }
+    }
+
+    /// Whether the caller has this right.
+    pub fn may(&self, right: Right) -> bool {
+        rights::allows(self.role(), right)
+    }
+
+    /// 403 without this right.
+    pub fn require(&self, right: Right) -> Result<(), Problem> {
+        if self.may(right) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, format!("a {} may not do this", self.role())))
+    }
+
+    /// What a cursor of this call is bound to: caller, path and filters.
+    pub fn binding(&self) -> String {
+        format!("{} {} {}", self.person(), self.tenant(), self.address)
+    }
+
+    /// Runs a query; short indexed ones in place.
+    pub async fn read<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&mut Connection, &Caller) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let db = self.db.clone();
+        db.read(move |conn| work(conn, &self)).await
+    }
+
+    /// The same for what reads a row or two by key.
+    pub async fn read_here<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&mut Connection, &Caller) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let db = self.db.clone();
+        db.read_here(move |conn| work(conn, &self)).await
+    }
+
+    /// Runs an action in a transaction: once for an idempotency key, and only while the account is in good standing.
+    pub async fn write(
+        self,
+        body: web::Bytes,
+        work: impl Fn(&mut Connection, &Caller) -> Result<Answer, Problem> + Send + Sync + 'static,
+    ) -> Result<HttpResponse, Problem> {
+        let db = self.db.clone();
+        let answer = db.write(move |conn| {
+            self.confirm(conn)?;
+            let whose = (self.tenant(), self.person());
+            self.idempotency.once(conn, whose, &body, self.now(), |conn| work(conn, &self))
+        });
+        Ok(answer.await?.respond())
+    }
+
+    /// 401 if the account, its role or its tenant is no longer what the token says.
+    fn confirm(&self, conn: &mut Connection) -> Result<(), Problem> {
+        match store::standing(conn, self.person(), self.tenant())? {
+            Some((role, _)) if role == self.role() => Ok(()),
+            _ => Err(no_longer()),
+        }
+    }
+}
+
+fn no_longer() -> Problem {
+    Problem::new(Code::Unauthenticated, "the account is disabled or its role has changed: sign in again")
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let if_match = IfMatch::from_request(&request, payload).into_inner();
+        let idempotency = IdempotencyKey::from_request(&request, payload).into_inner();
+        Box::pin(async move {
+            let clock = part::<Clock>(&request)?;
+            let db = part::<Db>(&request)?;
+            let known = authenticate(&request, &clock, &db).await?;
+            let address = address(&request);
+            Ok(Self { known, clock, db, idempotency: idempotency?, if_match: if_match?, address })
+        })
+    }
+}
+
+/// Path and filters, without the place in the list.
+fn address(request: &HttpRequest) -> String {
+    let mut filters: Vec<_> = request
+        .query_string()
+        .split('&')
+        .filter(|pair| !pair.starts_with("cursor=") && !pair.starts_with("limit="))
+        .collect();
+    filters.sort_unstable();
+    format!("{}?{}", request.path(), filters.join("&"))
+}
+
+fn part<T: Clone + 'static>(request: &HttpRequest) -> Result<T, Problem> {
+    request
+        .app_data::<web::Data<T>>()
+        .map(|data| data.get_ref().clone())
+        .ok_or_else(|| Problem::internal(format!("the server has no {}", std::any::type_name::<T>())))
+}
+
+async fn authenticate(request: &HttpRequest, clock: &Clock, db: &Db) -> Result<Arc<Known>, Problem> {
+    let token = bearer(request)?;
+    let remembered = part::<Remembered>(request)?;
+    let now = clock.now().into();
+    if let Some(known) = remembered.0.get(token) {
+        known.claims.check_time(now)?;
+        return Ok(known);
+    }
+    let claims = part::<Tokens>(request)?.verify(token, now)?;
+    let (sub, tenant) = (claims.sub, claims.tenant);
+    let standing = db.read_here(move |conn| store::standing(conn, sub, tenant)).await?;
+    let (role, name) = standing.ok_or_else(no_longer)?;
+    if role != claims.role {
+        return Err(no_longer());
+    }
+    let known = Arc::new(Known { claims, name });
+    remembered.0.insert(token.to_owned(), Arc::clone(&known));
+    Ok(known)
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1); the scheme in any case.
+fn bearer(request: &HttpRequest) -> Result<&str, Problem> {
+    let missing = || Problem::new(Code::Unauthenticated, "send Authorization: Bearer with an access token");
+    let value = request.headers().get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
+}

@@ -1,0 +1,202 @@
+//! Tenants, people and what they are to one another. Sign-in is in `tokens.rs`, what they may do in `rights.rs`.
+
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::db::schema::{memberships, people, tenant_contacts, tenants};
+use crate::db::{ContactId, Moment, PersonId, TenantId, text_enum};
+
+text_enum! {
+    /// What somebody is at a tenant, or at the provider.
+    Role {
+        /// Files and manages requests, users and preferences of its tenant.
+        TenantAdmin = "tenant_admin",
+        /// Reads what its tenant has.
+        TenantViewer = "tenant_viewer",
+        /// Works requests.
+        Agent = "agent",
+        /// An agent who also runs queues, schedules and rules.
+        Lead = "lead",
+        /// Opens, updates and ends incidents.
+        IncidentManager = "incident_manager",
+        /// Everything.
+        Operator = "operator",
+    }
+}
+
+impl Role {
+    /// Whether the role is one of the provider's.
+    pub fn is_staff(self) -> bool {
+        !matches!(self, Self::TenantAdmin | Self::TenantViewer)
+    }
+}
+
+text_enum! {
+    /// The support plan of a tenant.
+    #[derive(Default)]
+    Plan {
+        /// The usual one.
+        #[default]
+        Standard = "standard",
+        /// The faster one.
+        Premium = "premium",
+    }
+}
+
+/// A customer organisation, or the provider.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = tenants)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name.
+    pub name: String,
+    /// Its support plan.
+    pub plan: Plan,
+    /// Its language.
+    pub locale: String,
+    /// Its IANA time zone.
+    pub time_zone: String,
+    /// Whether nobody of it may sign in.
+    pub disabled: bool,
+    /// Counts changes.
+    pub version: i32,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it last changed.
+    pub updated_at: Moment,
+}
+
+/// Somebody. Without a password: a contact, who gets mail and cannot sign in.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = people, treat_none_as_default_value = false)]
+pub struct Person {
+    /// The id.
+    pub id: PersonId,
+    /// The address, in lower case.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// Argon2id, as a PHC string.
+    pub password_hash: Option<String>,
+    /// The language.
+    pub locale: String,
+    /// The IANA time zone.
+    pub time_zone: String,
+    /// Whether signing in is off.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it last changed.
+    pub updated_at: Moment,
+}
+
+/// What a person is at a tenant.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = memberships)]
+pub struct Membership {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The person.
+    pub person_id: PersonId,
+    /// The role there.
+    pub role: Role,
+    /// Since when.
+    pub created_at: Moment,
+}
+
+/// Somebody who is subscribed to the status mail of a tenant.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = tenant_contacts)]
+pub struct Contact {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The id.
+    pub id: ContactId,
+    /// The address, in lower case.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// The language.
+    pub locale: String,
+    /// The IANA time zone.
+    pub time_zone: String,
+}
+
+/// A tenant with what it has, as clients see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TenantView {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name.
+    pub name: String,
+    /// Slugs of its regions.
+    pub regions: Vec<String>,
+    /// Slugs of the services it subscribes to.
+    pub services: Vec<String>,
+    /// Its support plan.
+    pub plan: Plan,
+    /// Its language.
+    pub locale: String,
+    /// Its IANA time zone.
+    pub time_zone: String,
+    /// Who gets its status mail.
+    pub contacts: Vec<ContactView>,
+    /// Counts changes.
+    pub version: i32,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it last changed.
+    pub updated_at: Moment,
+}
+
+/// A subscribed contact, as clients see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ContactView {
+    /// The address.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// The language.
+    pub locale: String,
+    /// The IANA time zone.
+    pub time_zone: String,
+}
+
+/// A user, as clients see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserView {
+    /// The id.
+    pub id: PersonId,
+    /// The address.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// The role at `tenant_id`.
+    pub role: Role,
+    /// The tenant; `null` for staff.
+    pub tenant_id: Option<TenantId>,
+    /// The language.
+    pub locale: String,
+    /// The IANA time zone.
+    pub time_zone: String,
+    /// When it was made.
+    pub created_at: Moment,
+}
+
+impl UserView {
+    /// A person as a member.
+    pub fn of(person: Person, membership: &Membership) -> Self {
+        Self {
+            id: person.id,
+            email: person.email,
+            name: person.name,
+            role: membership.role,
+            tenant_id: (!membership.role.is_staff()).then_some(membership.tenant_id),
+            locale: person.locale,
+            time_zone: person.time_zone,
+            created_at: person.created_at,
+        }
+    }
+}

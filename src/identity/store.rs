@@ -1,0 +1,178 @@
+//! Queries over tenants, people and memberships.
+
+use diesel::prelude::*;
+
+use super::model::{Contact, ContactView, Membership, Person, Role, Tenant, TenantView};
+use crate::db::schema::{memberships, people, tenant_contacts, tenant_regions, tenant_services, tenants};
+use crate::db::{Connection, PersonId, TenantId};
+use crate::problem::Problem;
+
+/// Role and name of a person at a tenant, if account and tenant are in good standing.
+pub fn standing(
+    conn: &mut Connection,
+    person: PersonId,
+    tenant: TenantId,
+) -> Result<Option<(Role, String)>, Problem> {
+    Ok(memberships::table
+        .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+        .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
+        .filter(memberships::tenant_id.eq(tenant))
+        .filter(memberships::person_id.eq(person))
+        .filter(people::disabled.eq(false))
+        .filter(tenants::disabled.eq(false))
+        .select((memberships::role, people::name))
+        .first(conn)
+        .optional()?)
+}
+
+/// The tenant of this id.
+pub fn tenant(conn: &mut Connection, id: TenantId) -> Result<Option<Tenant>, Problem> {
+    Ok(tenants::table.find(id).select(Tenant::as_select()).first(conn).optional()?)
+}
+
+/// Tenants after `after`, newest last; never the provider.
+pub fn tenants(conn: &mut Connection, after: Option<TenantId>, limit: i64) -> Result<Vec<Tenant>, Problem> {
+    let mut query = tenants::table
+        .filter(tenants::id.ne(crate::db::PROVIDER))
+        .order(tenants::id)
+        .limit(limit)
+        .select(Tenant::as_select())
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(tenants::id.gt(after));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// The services a tenant subscribes to.
+pub fn services_of(conn: &mut Connection, id: TenantId) -> Result<Vec<String>, Problem> {
+    Ok(tenant_services::table
+        .filter(tenant_services::tenant_id.eq(id))
+        .order(tenant_services::service)
+        .select(tenant_services::service)
+        .load(conn)?)
+}
+
+/// The regions a tenant is in.
+pub fn regions_of(conn: &mut Connection, id: TenantId) -> Result<Vec<String>, Problem> {
+    Ok(tenant_regions::table
+        .filter(tenant_regions::tenant_id.eq(id))
+        .order(tenant_regions::region)
+        .select(tenant_regions::region)
+        .load(conn)?)
+}
+
+/// A tenant with what it has.
+pub fn tenant_view(conn: &mut Connection, tenant: Tenant) -> Result<TenantView, Problem> {
+    let contacts: Vec<Contact> = tenant_contacts::table
+        .filter(tenant_contacts::tenant_id.eq(tenant.id))
+        .order(tenant_contacts::id)
+        .select(Contact::as_select())
+        .load(conn)?;
+    Ok(TenantView {
+        regions: regions_of(conn, tenant.id)?,
+        services: services_of(conn, tenant.id)?,
+        contacts: contacts
+            .into_iter()
+            .map(|c| ContactView { email: c.email, name: c.name, locale: c.locale, time_zone: c.time_zone })
+            .collect(),
+        id: tenant.id,
+        name: tenant.name,
+        plan: tenant.plan,
+        locale: tenant.locale,
+        time_zone: tenant.time_zone,
+        version: tenant.version,
+        created_at: tenant.created_at,
+        updated_at: tenant.updated_at,
+    })
+}
+
+/// The person of this id.
+pub fn person(conn: &mut Connection, id: PersonId) -> Result<Option<Person>, Problem> {
+    Ok(people::table.find(id).select(Person::as_select()).first(conn).optional()?)
+}
+
+/// Name and address of people, by id.
+pub fn names(conn: &mut Connection, ids: &[PersonId]) -> Result<Vec<(PersonId, String, String)>, Problem> {
+    Ok(people::table
+        .filter(people::id.eq_any(ids.to_vec()))
+        .select((people::id, people::name, people::email))
+        .load(conn)?)
+}
+
+/// The person with this (normalised) address.
+pub fn person_by_email(conn: &mut Connection, email: &str) -> Result<Option<Person>, Problem> {
+    Ok(people::table.filter(people::email.eq(email)).select(Person::as_select()).first(conn).optional()?)
+}
+
+/// A person's memberships of tenants in good standing.
+pub fn memberships_of(conn: &mut Connection, person: PersonId) -> Result<Vec<Membership>, Problem> {
+    Ok(memberships::table
+        .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
+        .filter(memberships::person_id.eq(person))
+        .filter(tenants::disabled.eq(false))
+        .order(memberships::tenant_id)
+        .select(Membership::as_select())
+        .load(conn)?)
+}
+
+/// Members after `after`, of one tenant or of all.
+pub fn members(
+    conn: &mut Connection,
+    tenant: Option<TenantId>,
+    after: Option<(PersonId, TenantId)>,
+    limit: i64,
+) -> Result<Vec<(Person, Membership)>, Problem> {
+    let mut query = memberships::table
+        .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+        .order((memberships::person_id, memberships::tenant_id))
+        .limit(limit)
+        .select((Person::as_select(), Membership::as_select()))
+        .into_boxed();
+    if let Some(tenant) = tenant {
+        query = query.filter(memberships::tenant_id.eq(tenant));
+    }
+    if let Some((person, tenant)) = after {
+        query = query.filter(
+            memberships::person_id
+                .gt(person)
+                .or(memberships::person_id.eq(person).and(memberships::tenant_id.gt(tenant))),
+        );
+    }
+    Ok(query.load(conn)?)
+}
+
+/// Adds a person.
+pub fn create_person(conn: &mut Connection, person: &Person) -> Result<(), Problem> {
+    diesel::insert_into(people::table).values(person).execute(conn)?;
+    Ok(())
+}
+
+/// Adds a membership.
+pub fn create_membership(conn: &mut Connection, membership: &Membership) -> Result<(), Problem> {
+    diesel::insert_into(memberships::table).values(membership).execute(conn)?;
+    Ok(())
+}
+
+/// Adds a tenant with its regions, services and contacts.
+pub fn create_tenant(
+    conn: &mut Connection,
+    tenant: &Tenant,
+    regions: &[String],
+    services: &[String],
+    contacts: &[Contact],
+) -> Result<(), Problem> {
+    diesel::insert_into(tenants::table).values(tenant).execute(conn)?;
+    for region in regions {
+        let row = (tenant_regions::tenant_id.eq(tenant.id), tenant_regions::region.eq(region));
+        diesel::insert_into(tenant_regions::table).values(row).execute(conn)?;
+    }
+    for service in services {
+        let row = (tenant_services::tenant_id.eq(tenant.id), tenant_services::service.eq(service));
+        diesel::insert_into(tenant_services::table).values(row).execute(conn)?;
+    }
+    for contact in contacts {
+        diesel::insert_into(tenant_contacts::table).values(contact).execute(conn)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Incidents: something wrong with services in regions, with a public timeline.
+//!
+//! Ending or reopening one commits the incident and one broadcast, and returns. What follows for its requests (the
+//! cascade) and who hears of it are `notify`'s business, driven by the state written here.
+
+pub mod actions;
+pub mod api;
+pub mod lifecycle;
+mod model;
+pub mod store;
+
+pub use lifecycle::Status;
+pub use model::{CascadeState, Impact, Incident, IncidentView, Update};

@@ -1,0 +1,309 @@
+//! Queries over incidents, their scope and their timeline.
+
+use diesel::dsl::exists;
+use diesel::prelude::*;
+
+use super::lifecycle::Status;
+use super::model::{AuthorView, CascadeState, CascadeView, Incident, IncidentView, Update, UpdateView};
+use crate::db::schema::{
+    incident_regions, incident_services, incident_updates, incidents, people, service_requests, tenant_regions,
+    tenant_services, told,
+};
+use crate::db::{Connection, EventId, IncidentId, Moment, Scope, TenantId};
+use crate::problem::Problem;
+
+/// An incident with what its row does not hold.
+pub type WithBroadcast = (Incident, Option<EventId>);
+
+/// The incident of this id, whoever asks.
+pub fn find(conn: &mut Connection, id: IncidentId) -> Result<Option<Incident>, Problem> {
+    Ok(incidents::table.find(id).select(Incident::as_select()).first(conn).optional()?)
+}
+
+/// The services and regions that an incident and a tenant share.
+pub fn shared_scope(
+    conn: &mut Connection,
+    incident: IncidentId,
+    tenant: TenantId,
+) -> Result<(Vec<String>, Vec<String>), Problem> {
+    let services = incident_services::table
+        .inner_join(tenant_services::table.on(tenant_services::service.eq(incident_services::service)))
+        .filter(incident_services::incident_id.eq(incident))
+        .filter(tenant_services::tenant_id.eq(tenant))
+        .order(incident_services::service)
+        .select(incident_services::service)
+        .load(conn)?;
+    let regions = incident_regions::table
+        .inner_join(tenant_regions::table.on(tenant_regions::region.eq(incident_regions::region)))
+        .filter(incident_regions::incident_id.eq(incident))
+        .filter(tenant_regions::tenant_id.eq(tenant))
+        .order(incident_regions::region)
+        .select(incident_regions::region)
+        .load(conn)?;
+    Ok((services, regions))
+}
+
+/// The incidents that a caller may see, which `status` and `after` narrow; active ones first, then the newest.
+pub fn list(
+    conn: &mut Connection,
+    scope: Scope,
+    with_drafts: bool,
+    statuses: &[Status],
+    after: Option<(i16, IncidentId)>,
+    limit: i64,
+) -> Result<Vec<Incident>, Problem> {
+    let mut query = incidents::table
+        .order((incidents::standing, incidents::id.desc()))
+        .limit(limit)
+        .select(Incident::as_select())
+        .into_boxed();
+    if !statuses.is_empty() {
+        query = query.filter(incidents::status.eq_any(statuses.to_vec()));
+    }
+    if !with_drafts {
+        query = query.filter(incidents::status.ne_all([Status::Draft, Status::Cancelled]));
+    }
+    if let Some((standing, id)) = after {
+        query = query
+            .filter(incidents::standing.gt(standing).or(incidents::standing.eq(standing).and(incidents::id.lt(id))));
+    }
+    if let Scope::Tenant(tenant) = scope {
+        let services = incident_services::table
+            .inner_join(tenant_services::table.on(tenant_services::service.eq(incident_services::service)))
+            .filter(incident_services::incident_id.eq(incidents::id))
+            .filter(tenant_services::tenant_id.eq(tenant));
+        let regions = incident_regions::table
+            .inner_join(tenant_regions::table.on(tenant_regions::region.eq(incident_regions::region)))
+            .filter(incident_regions::incident_id.eq(incidents::id))
+            .filter(tenant_regions::tenant_id.eq(tenant));
+        let bound = service_requests::table
+            .filter(service_requests::incident_id.eq(incidents::id.nullable()))
+            .filter(service_requests::tenant_id.eq(tenant));
+        let heard =
+            told::table.filter(told::incident_id.eq(incidents::id)).filter(told::tenant_id.eq(tenant));
+        query = query.filter(exists(services).and(exists(regions)).or(exists(bound)).or(exists(heard)));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// The incident of this id, if the caller may see it.
+pub fn visible(
+    conn: &mut Connection,
+    scope: Scope,
+    with_drafts: bool,
+    id: IncidentId,
+) -> Result<Option<Incident>, Problem> {
+    let Some(incident) = find(conn, id)? else { return Ok(None) };
+    if !incident.status.is_published() {
+        return Ok(Some(incident).filter(|_| with_drafts));
+    }
+    let Scope::Tenant(tenant) = scope else { return Ok(Some(incident)) };
+    let (services, regions) = shared_scope(conn, id, tenant)?;
+    if !services.is_empty() && !regions.is_empty() {
+        return Ok(Some(incident));
+    }
+    let bound: i64 = service_requests::table
+        .filter(service_requests::incident_id.eq(id))
+        .filter(service_requests::tenant_id.eq(tenant))
+        .count()
+        .get_result(conn)?;
+    let heard: i64 = told::table
+        .filter(told::incident_id.eq(id))
+        .filter(told::tenant_id.eq(tenant))
+        .count()
+        .get_result(conn)?;
+    Ok(Some(incident).filter(|_| bound + heard > 0))
+}
+
+/// Adds an incident with its scope.
+pub fn create(
+    conn: &mut Connection,
+    incident: &Incident,
+    services: &[String],
+    regions: &[String],
+) -> Result<(), Problem> {
+    diesel::insert_into(incidents::table).values(incident).execute(conn)?;
+    for service in services {
+        let row = (incident_services::incident_id.eq(incident.id), incident_services::service.eq(service));
+        diesel::insert_into(incident_services::table).values(row).execute(conn)?;
+    }
+    for region in regions {
+        let row = (incident_regions::incident_id.eq(incident.id), incident_regions::region.eq(region));
+        diesel::insert_into(incident_regions::table).values(row).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Saves an incident, guarded by the number of the event it was loaded at.
+pub fn save(conn: &mut Connection, incident: &Incident, loaded_seq: i32) -> Result<(), Problem> {
+    let row = incidents::table.filter(incidents::id.eq(incident.id)).filter(incidents::last_seq.eq(loaded_seq));
+    if diesel::update(row).set(incident).execute(conn)? == 1 { Ok(()) } else { Err(Problem::lost_race()) }
+}
+
+/// Adds an entry to the timeline.
+pub fn add_update(conn: &mut Connection, update: &Update) -> Result<(), Problem> {
+    diesel::insert_into(incident_updates::table).values(update).execute(conn)?;
+    Ok(())
+}
+
+/// One entry of the timeline.
+pub fn update_at(conn: &mut Connection, incident: IncidentId, seq: i32) -> Result<Option<Update>, Problem> {
+    Ok(incident_updates::table.find((incident, seq)).select(Update::as_select()).first(conn).optional()?)
+}
+
+/// The text of a draft.
+pub fn first_update(conn: &mut Connection, incident: IncidentId) -> Result<Option<Update>, Problem> {
+    Ok(incident_updates::table
+        .filter(incident_updates::incident_id.eq(incident))
+        .order(incident_updates::seq)
+        .select(Update::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The incidents that follow this one, if a tenant may hear of them: published, and affecting it.
+pub fn followed_by(conn: &mut Connection, id: IncidentId, tenant: TenantId) -> Result<Vec<IncidentId>, Problem> {
+    let candidates: Vec<Incident> =
+        incidents::table.filter(incidents::follows.eq(id)).select(Incident::as_select()).load(conn)?;
+    let mut seen = Vec::new();
+    for candidate in candidates.into_iter().filter(|incident| incident.status.is_published()) {
+        let (services, regions) = shared_scope(conn, candidate.id, tenant)?;
+        if !services.is_empty() && !regions.is_empty() {
+            seen.push(candidate.id);
+        }
+    }
+    Ok(seen)
+}
+
+/// Active incidents that affect a tenant in a service and a region.
+pub fn matching(
+    conn: &mut Connection,
+    service: &str,
+    region: &str,
+) -> Result<Vec<IncidentId>, Problem> {
+    Ok(incidents::table
+        .inner_join(incident_services::table.on(incident_services::incident_id.eq(incidents::id)))
+        .inner_join(incident_regions::table.on(incident_regions::incident_id.eq(incidents::id)))
+        .filter(incidents::standing.eq(0))
+        .filter(incident_services::service.eq(service))
+        .filter(incident_regions::region.eq(region))
+        .order(incidents::id.desc())
+        .limit(20)
+        .select(incidents::id)
+        .load(conn)?)
+}
+
+/// An incident whose requests are following it.
+pub fn cascading(conn: &mut Connection) -> Result<Option<IncidentId>, Problem> {
+    Ok(incidents::table
+        .filter(incidents::cascade_state.eq(CascadeState::Running))
+        .order(incidents::id)
+        .select(incidents::id)
+        .first(conn)
+        .optional()?)
+}
+
+/// Notes that the requests have followed; how it stands for tenants does not change by that.
+pub fn finish_cascade(conn: &mut Connection, incident: &Incident) -> Result<(), Problem> {
+    let row = incidents::table
+        .filter(incidents::id.eq(incident.id))
+        .filter(incidents::last_seq.eq(incident.last_seq));
+    diesel::update(row).set(incidents::cascade_state.eq(CascadeState::Finished)).execute(conn)?;
+    Ok(())
+}
+
+/// Active incidents whose promised update is overdue.
+pub fn overdue_updates(conn: &mut Connection, now: Moment) -> Result<i64, Problem> {
+    Ok(incidents::table
+        .filter(incidents::standing.eq(0))
+        .filter(incidents::next_update_by.lt(now))
+        .count()
+        .get_result(conn)?)
+}
+
+/// How many incidents are active.
+pub fn count_active(conn: &mut Connection) -> Result<i64, Problem> {
+    Ok(incidents::table.filter(incidents::standing.eq(0)).count().get_result(conn)?)
+}
+
+/// An incident with scope and timeline, as this caller sees it.
+pub fn view(
+    conn: &mut Connection,
+    scope: Scope,
+    for_staff: bool,
+    (incident, broadcast_id): WithBroadcast,
+) -> Result<IncidentView, Problem> {
+    let services = incident_services::table
+        .filter(incident_services::incident_id.eq(incident.id))
+        .order(incident_services::service)
+        .select(incident_services::service)
+        .load(conn)?;
+    let regions = incident_regions::table
+        .filter(incident_regions::incident_id.eq(incident.id))
+        .order(incident_regions::region)
+        .select(incident_regions::region)
+        .load(conn)?;
+    let updates: Vec<(Update, String)> = incident_updates::table
+        .inner_join(people::table.on(people::id.eq(incident_updates::author_id)))
+        .filter(incident_updates::incident_id.eq(incident.id))
+        .order(incident_updates::seq)
+        .select((Update::as_select(), people::name))
+        .load(conn)?;
+    let updates = updates
+        .into_iter()
+        .filter(|(update, _)| for_staff || update.status != Status::Draft)
+        .map(|(update, name)| UpdateView {
+            seq: update.seq,
+            at: update.at,
+            status: update.status,
+            body: update.body,
+            next_update_by: update.next_update_by,
+            corrects: update.corrects,
+            author: for_staff.then_some(AuthorView { id: update.author_id, name }),
+        })
+        .collect();
+    Ok(IncidentView {
+        cascade: cascade(conn, scope, &incident)?,
+        id: incident.id,
+        title: incident.title,
+        status: incident.status,
+        impact: incident.impact,
+        services,
+        regions,
+        started_at: incident.started_at,
+        resolved_at: incident.resolved_at,
+        follows: incident.follows,
+        duplicate_of: incident.duplicate_of,
+        next_update_by: incident.next_update_by,
+        updates,
+        broadcast_id,
+        version: incident.version,
+        created_at: incident.created_at,
+        updated_at: incident.updated_at,
+    })
+}
+
+fn cascade(conn: &mut Connection, scope: Scope, incident: &Incident) -> Result<CascadeView, Problem> {
+    let state = incident.cascade_state;
+    if state == CascadeState::None {
+        return Ok(CascadeView { state, done: 0, remaining: 0 });
+    }
+    let count = |conn: &mut Connection, open: bool| -> Result<i64, Problem> {
+        let mut query = service_requests::table
+            .filter(service_requests::incident_id.eq(incident.id))
+            .filter(service_requests::is_open.eq(open))
+            .count()
+            .into_boxed();
+        if open {
+            query = query.filter(service_requests::pinned.eq(false)).filter(service_requests::detached.eq(false));
+        } else {
+            query = query.filter(service_requests::incident_resolution.eq(incident.resolution));
+        }
+        if let Scope::Tenant(tenant) = scope {
+            query = query.filter(service_requests::tenant_id.eq(tenant));
+        }
+        Ok(query.get_result(conn)?)
+    };
+    let remaining = if state == CascadeState::Running && incident.status.is_ended() { count(conn, true)? } else { 0 };
+    Ok(CascadeView { state, done: count(conn, false)?, remaining })
+}

@@ -1,0 +1,237 @@
+//! WHAT HAPPENED: append-only events, written in the transaction that makes them true.
+//!
+//! They are the history of a request, the audit trail, and what the readers to the right act on. A reader has a
+//! row of its own for each event it has to act on, written with the event and deleted with the effect: never a
+//! cursor over ids, since a slow transaction can commit an older one.
+
+use diesel::prelude::*;
+use serde_json::Value;
+
+use crate::db::schema::{events, unread_events};
+use crate::db::{Connection, EventId, Id, Json, Moment, PersonId, SubjectId, TenantId, text_enum};
+use crate::problem::Problem;
+
+text_enum! {
+    /// What an event is about.
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing" }
+}
+
+text_enum! {
+    /// What can happen, in the past tense.
+    EventKind {
+        TenantCreated = "tenant_created",
+        UserCreated = "user_created",
+        QueueCreated = "queue_created",
+        ShiftsReplaced = "shifts_replaced",
+        RoutingReplaced = "routing_replaced",
+        IncidentOpened = "incident_opened",
+        IncidentDrafted = "incident_drafted",
+        IncidentPublished = "incident_published",
+        IncidentUpdated = "incident_updated",
+        IncidentResolved = "incident_resolved",
+        IncidentReopened = "incident_reopened",
+        IncidentFalsePositive = "incident_false_positive",
+        IncidentCancelled = "incident_cancelled",
+        IncidentReported = "incident_reported",
+        RequestFiled = "request_filed",
+        RequestAssigned = "request_assigned",
+        RequestClaimed = "request_claimed",
+        RequestReleased = "request_released",
+        RequestTransferred = "request_transferred",
+        RequestAwaitedCustomer = "request_awaited_customer",
+        RequestHeld = "request_held",
+        RequestResumed = "request_resumed",
+        RequestCommented = "request_commented",
+        RequestResolved = "request_resolved",
+        RequestReopened = "request_reopened",
+        RequestStillAffected = "request_still_affected",
+        RequestClosed = "request_closed",
+        RequestCancelled = "request_cancelled",
+        RequestRejected = "request_rejected",
+        RequestLinked = "request_linked",
+        RequestPinned = "request_pinned",
+        RequestUnpinned = "request_unpinned",
+        RequestDetached = "request_detached",
+        WatchersAdded = "watchers_added",
+        WatchersRemoved = "watchers_removed",
+    }
+}
+
+text_enum! {
+    /// Which side acted.
+    Side { Tenant = "tenant", Staff = "staff", System = "system" }
+}
+
+text_enum! {
+    /// Who acts on events later.
+    Reader { Notify = "notify" }
+}
+
+/// Who did it.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Which side.
+    pub side: Side,
+    /// The person; none for the system.
+    pub id: Option<PersonId>,
+    /// Its name at that time.
+    pub name: String,
+}
+
+impl Actor {
+    /// Allclear itself.
+    pub fn system() -> Self {
+        Self { side: Side::System, id: None, name: "Allclear".to_owned() }
+    }
+}
+
+/// One thing that happened: the row is the model.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = events, treat_none_as_default_value = false)]
+pub struct Event {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Its id.
+    pub id: EventId,
+    /// What kind of thing it is about.
+    pub subject_kind: SubjectKind,
+    /// Which one.
+    pub subject_id: SubjectId,
+    /// Its place among the events of the subject, from 1.
+    pub seq: i32,
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub at: Moment,
+    /// Which side acted.
+    pub actor_side: Side,
+    /// Who acted.
+    pub actor_id: Option<PersonId>,
+    /// Its name then.
+    pub actor_name: String,
+    /// Whether tenants never see it.
+    pub internal: bool,
+    /// What, from, to, why.
+    pub data: Json,
+}
+
+impl Event {
+    /// An event about `subject`, number `seq` of it.
+    pub fn new<T>(
+        kind: EventKind,
+        (subject_kind, subject): (SubjectKind, Id<T>),
+        (tenant_id, seq): (TenantId, i32),
+        (actor, at): (&Actor, Moment),
+        data: Value,
+    ) -> Self {
+        Self {
+            tenant_id,
+            id: Id::at(at),
+            subject_kind,
+            subject_id: subject.of(),
+            seq,
+            kind,
+            at,
+            actor_side: actor.side,
+            actor_id: actor.id,
+            actor_name: actor.name.clone(),
+            internal: false,
+            data: Json(data),
+        }
+    }
+
+    /// Hidden from tenants.
+    pub fn internal(mut self) -> Self {
+        self.internal = true;
+        self
+    }
+}
+
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = unread_events)]
+struct Unread {
+    tenant_id: TenantId,
+    reader: Reader,
+    event_id: EventId,
+    subject_id: SubjectId,
+    seq: i32,
+}
+
+/// Writes an event, and a row for each reader that has to act on it.
+pub fn record(conn: &mut Connection, event: &Event, readers: &[Reader]) -> Result<(), Problem> {
+    diesel::insert_into(events::table).values(event).execute(conn)?;
+    for reader in readers {
+        let unread = Unread {
+            tenant_id: event.tenant_id,
+            reader: *reader,
+            event_id: event.id,
+            subject_id: event.subject_id,
+            seq: event.seq,
+        };
+        diesel::insert_into(unread_events::table).values(unread).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// What happened to one subject after `after`, in order; internal events only when asked for.
+pub fn history<T>(
+    conn: &mut Connection,
+    (tenant, subject): (TenantId, Id<T>),
+    with_internal: bool,
+    after: i32,
+    limit: i64,
+) -> Result<Vec<Event>, Problem> {
+    let mut query = events::table
+        .filter(events::tenant_id.eq(tenant))
+        .filter(events::subject_id.eq(subject.of::<crate::db::SubjectNoun>()))
+        .filter(events::seq.gt(after))
+        .order(events::seq)
+        .limit(limit)
+        .select(Event::as_select())
+        .into_boxed();
+    if !with_internal {
+        query = query.filter(events::internal.eq(false));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// The oldest events that `reader` has not acted on; of each subject only the first.
+pub fn unread(conn: &mut Connection, reader: Reader, limit: i64) -> Result<Vec<Event>, Problem> {
+    let rows: Vec<Unread> = unread_events::table
+        .filter(unread_events::reader.eq(reader))
+        .order(unread_events::event_id)
+        .limit(limit)
+        .select(Unread::as_select())
+        .load(conn)?;
+    let mut first = std::collections::HashMap::new();
+    for row in &rows {
+        let earliest = first.entry(row.subject_id).or_insert(row.seq);
+        *earliest = row.seq.min(*earliest);
+    }
+    let mut taken = Vec::new();
+    for row in rows.iter().filter(|row| first.get(&row.subject_id) == Some(&row.seq)) {
+        let earlier: Option<i32> = unread_events::table
+            .filter(unread_events::tenant_id.eq(row.tenant_id))
+            .filter(unread_events::reader.eq(reader))
+            .filter(unread_events::subject_id.eq(row.subject_id))
+            .filter(unread_events::seq.lt(row.seq))
+            .select(unread_events::seq)
+            .first(conn)
+            .optional()?;
+        if earlier.is_none() {
+            taken.push(events::table.find((row.tenant_id, row.event_id)).select(Event::as_select()).first(conn)?);
+        }
+    }
+    Ok(taken)
+}
+
+/// Marks an event as acted on, in the transaction of the effect; `false` when somebody else was first.
+pub fn acted_on(conn: &mut Connection, reader: Reader, event: &Event) -> Result<bool, Problem> {
+    let row = unread_events::table.find((event.tenant_id, reader, event.id));
+    Ok(diesel::delete(row).execute(conn)? == 1)
+}
+
+/// How many events wait for `reader`.
+pub fn backlog(conn: &mut Connection, reader: Reader) -> Result<i64, Problem> {
+    Ok(unread_events::table.filter(unread_events::reader.eq(reader)).count().get_result(conn)?)
+}

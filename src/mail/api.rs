@@ -1,0 +1,99 @@
+//! Broadcasts and the ledger over HTTP, for staff.
+
+use actix_web::{HttpResponse, get, post, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::model::{BroadcastView, DeliveryState, DeliveryView};
+use super::store::{self, Filter};
+use crate::db::{DeliveryId, EventId, IncidentId, RequestId};
+use crate::http::body::Empty;
+use crate::http::{Answer, Cursors, Form, Items, Page, Query};
+use crate::identity::{Caller, Right};
+use crate::problem::{Code, Problem};
+use crate::text;
+
+/// The routes under `/v1`.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(read_broadcast).service(list_deliveries).service(retry);
+}
+
+/// How far a broadcast is
+#[utoipa::path(tag = "mail", params(("id" = EventId, Path)), responses((status = 200, body = BroadcastView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/broadcasts/{id}")]
+async fn read_broadcast(caller: Caller, id: web::Path<EventId>) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadBroadcasts)?;
+    let answer = caller.read(move |conn, _| {
+        let found = store::find_broadcast(conn, *id)?.ok_or_else(|| Problem::not_found("broadcast"))?;
+        Answer::ok(&store::view(conn, found)?)
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Which messages are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DeliveryQuery {
+    /// Of this broadcast or event.
+    event_id: Option<EventId>,
+    /// About this request.
+    request_id: Option<RequestId>,
+    /// Naming this incident.
+    incident_id: Option<IncidentId>,
+    /// In this state.
+    state: Option<DeliveryState>,
+    /// To this address.
+    recipient: Option<String>,
+    /// 1 to 200.
+    limit: Option<u32>,
+    /// From `next_cursor`.
+    cursor: Option<String>,
+}
+
+/// The ledger of mail, oldest first
+#[utoipa::path(tag = "mail", params(DeliveryQuery), responses((status = 200, body = Items<DeliveryView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/deliveries")]
+async fn list_deliveries(
+    caller: Caller,
+    query: Query<DeliveryQuery>,
+    cursors: web::Data<Cursors>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadDeliveries)?;
+    let Query(query) = query;
+    let page: Page<DeliveryId> = cursors.page(query.limit, query.cursor.as_deref(), caller.binding())?;
+    let recipient = query.recipient.as_deref().map(|recipient| {
+        text::email_address(recipient)
+            .ok_or_else(|| Problem::new(Code::InvalidQuery, "recipient must be an e-mail address"))
+    });
+    let filter = Filter {
+        event: query.event_id,
+        request: query.request_id,
+        incident: query.incident_id,
+        state: query.state,
+        recipient: recipient.transpose()?,
+    };
+    let answer = caller.read(move |conn, _| {
+        let rows = store::list(conn, &filter, page.after, page.fetch())?;
+        Answer::ok(&cursors.cut(&page, rows, |row| row.id, DeliveryView::from)?)
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Try a failed message again
+#[utoipa::path(tag = "mail", params(("id" = DeliveryId, Path)), request_body = Empty, responses((status = 200, body = DeliveryView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[post("/deliveries/{id}/retry")]
+async fn retry(caller: Caller, id: web::Path<DeliveryId>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
+    let done = caller.write(form.bytes, move |conn, caller| {
+        caller.require(Right::ReadDeliveries)?;
+        let found = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
+        if !store::retry(conn, (found.tenant_id, found.id), caller.now())? {
+            let detail = format!("the delivery is {}; only a failed one is tried again", found.state);
+            return Err(Problem::new(Code::TransitionNotAllowed, detail).with("allowed", [DeliveryState::Failed]));
+        }
+        let again = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
+        Answer::ok(&DeliveryView::from(again))
+    });
+    done.await
+}

@@ -1,0 +1,206 @@
+//! The dispatcher: leases messages, hands them to the transport, marks what became of each.
+//!
+//! At-least-once: a message is marked after the server took it, so a process that dies in between leaves at most its
+//! leased messages to be repeated, under the same Message-ID, and none is lost. One message that cannot be read,
+//! rendered or built fails alone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use lettre::message::Mailbox;
+
+use super::backoff::{self, Next};
+use super::message::{self, AutoSubmitted, Outgoing};
+use super::model::Delivery;
+use super::store::{self, Address, Outcome};
+use super::transport::{SendError, Transport};
+use super::Step;
+use crate::clock::Clock;
+use crate::db::{Connection, Db, EventId, Id, Moment};
+use crate::problem::{Code, Problem};
+use crate::settings::Settings;
+
+/// The words of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The subject, one line.
+    pub subject: String,
+    /// The plain part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// The Message-ID, without brackets, that the thread hangs on.
+    pub thread_root: String,
+}
+
+/// Who finds the words.
+pub trait Render: Send + Sync {
+    /// The words of one message, from what is in the database now.
+    fn render(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem>;
+}
+
+/// Hands over what is due.
+pub struct Dispatcher {
+    db: Db,
+    clock: Clock,
+    transport: Transport,
+    render: Arc<dyn Render>,
+    from: Mailbox,
+    owner: EventId,
+    in_flight: i64,
+    lease: TimeDelta,
+    deadline: TimeDelta,
+}
+
+impl Dispatcher {
+    /// A dispatcher of this process, under a name of its own.
+    pub fn new(db: Db, clock: Clock, transport: Transport, render: Arc<dyn Render>, settings: &Settings) -> Self {
+        Self {
+            owner: Id::at(clock.now().into()),
+            db,
+            clock,
+            transport,
+            render,
+            from: settings.mail_from.clone(),
+            in_flight: i64::try_from(settings.mail_in_flight).unwrap_or(64),
+            lease: settings.mail_lease,
+            deadline: settings.mail_deadline,
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now().into()
+    }
+
+    /// Leases what is due, up to the limit, hands it over and marks it.
+    pub async fn step(&self) -> Result<Step, Problem> {
+        let (owner, most, lease, now) = (self.owner, self.in_flight, self.lease, self.now());
+        let due = self.db.write(move |conn| store::lease(conn, owner, most, now, lease)).await?;
+        if due.is_empty() {
+            return Ok(Step::Idle);
+        }
+        let work = self.hand_over(due);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done.map(|()| Step::Worked),
+                () = tokio::time::sleep(self.renewal()) => self.renew().await,
+            }
+        }
+    }
+
+    /// A third of the lease: two renewals may fail before it runs out.
+    fn renewal(&self) -> Duration {
+        (self.lease / 3).to_std().unwrap_or(Duration::from_secs(5))
+    }
+
+    async fn renew(&self) {
+        let (owner, until) = (self.owner, self.now().plus(self.lease));
+        if let Err(error) = self.db.write(move |conn| store::renew(conn, owner, until)).await {
+            tracing::warn!(%error, "leases of mail could not be renewed");
+        }
+    }
+
+    async fn hand_over(&self, due: Vec<Address>) -> Result<(), Problem> {
+        let render = Arc::clone(&self.render);
+        let prepared = self.db.read(move |conn| Ok(prepare_all(conn, &due, render.as_ref()))).await?;
+        let mut under_way: FuturesUnordered<_> =
+            prepared.into_iter().map(|(address, prepared)| self.attempt(address, prepared)).collect();
+        let mut done = Vec::new();
+        while let Some(attempt) = under_way.next().await {
+            done.push(attempt);
+            // Marked in groups: what is marked is not repeated after a crash.
+            if done.len() >= 16 || under_way.is_empty() {
+                self.mark(std::mem::take(&mut done)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, address: Address, prepared: Prepared) -> (Address, Outcome) {
+        let (delivery, content) = match prepared {
+            Prepared::Ready(delivery, content) => (delivery, content),
+            Prepared::Settled(outcome) => return (address, outcome),
+        };
+        let outgoing = self.outgoing(&delivery, content);
+        let message = match message::build(&outgoing) {
+            Ok(message) => message,
+            Err(error) => return (address, Outcome::Failed(error.to_string())),
+        };
+        let outcome = match self.transport.send(&message).await {
+            Ok(_) => Outcome::Sent,
+            Err(SendError::Permanent(error)) => Outcome::Failed(error),
+            Err(SendError::Transient(error)) => self.later(&delivery, error),
+        };
+        (address, outcome)
+    }
+
+    fn outgoing(&self, delivery: &Delivery, content: Content) -> Outgoing {
+        let host = self.from.email.domain();
+        Outgoing {
+            from: self.from.clone(),
+            to_name: delivery.name.clone(),
+            to_address: delivery.recipient.clone(),
+            subject: content.subject,
+            text: content.text,
+            html: content.html,
+            message_id: format!("{}@{host}", delivery.id),
+            thread_root: Some(format!("{}@{host}", content.thread_root)),
+            auto_submitted: AutoSubmitted::AutoGenerated,
+            date: delivery.created_at.utc(),
+        }
+    }
+
+    fn later(&self, delivery: &Delivery, error: String) -> Outcome {
+        let now = self.now();
+        let age = now.since(delivery.created_at);
+        match backoff::next(delivery.attempts + 1, age, self.deadline, rand::random()) {
+            Next::After(pause) => Outcome::Retry(now.plus(pause), error),
+            Next::GiveUp => Outcome::Failed(format!("given up after {} attempts: {error}", delivery.attempts + 1)),
+        }
+    }
+
+    async fn mark(&self, done: Vec<(Address, Outcome)>) -> Result<(), Problem> {
+        for (address, outcome) in &done {
+            if let Outcome::Failed(error) | Outcome::Retry(_, error) = outcome {
+                tracing::warn!(delivery = %address.1, %error, "a message was not handed over");
+            }
+        }
+        let (owner, now) = (self.owner, self.now());
+        let marked = self.db.write(move |conn| {
+            for (address, outcome) in &done {
+                store::mark(conn, *address, owner, outcome, now)?;
+            }
+            Ok(())
+        });
+        marked.await
+    }
+}
+
+enum Prepared {
+    Ready(Box<Delivery>, Content),
+    Settled(Outcome),
+}
+
+fn prepare_all(conn: &mut Connection, due: &[Address], render: &dyn Render) -> Vec<(Address, Prepared)> {
+    due.iter().map(|address| (*address, prepare(conn, *address, render))).collect()
+}
+
+fn prepare(conn: &mut Connection, address: Address, render: &dyn Render) -> Prepared {
+    let found = catch_unwind(AssertUnwindSafe(|| {
+        let delivery = store::find(conn, address)?.ok_or_else(|| Problem::not_found("delivery"))?;
+        let content = render.render(conn, &delivery)?;
+        Ok::<_, Problem>((delivery, content))
+    }));
+    match found {
+        Ok(Ok((delivery, content))) => Prepared::Ready(Box::new(delivery), content),
+        // The database went away: nothing is wrong with the message.
+        Ok(Err(problem)) if problem.code() == Code::Unavailable => Prepared::Settled(Outcome::Returned),
+        Ok(Err(problem)) => Prepared::Settled(Outcome::Failed(format!("cannot be rendered: {problem}"))),
+        Err(_) => Prepared::Settled(Outcome::Failed("cannot be rendered: it panicked".to_owned())),
+    }
+}

@@ -1,0 +1,212 @@
+//! Queues, schedules and routing rules over HTTP. The line of a queue and claiming are in `requests`.
+
+use actix_web::{HttpResponse, get, post, put, web};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::actions::{self, NewRules, NewShifts};
+use super::coverage::{self, Gap};
+use super::model::{MemberView, NewQueue, QueueView, ShiftView};
+use super::routing::Rule;
+use super::store;
+use crate::db::{Connection, Moment, QueueId};
+use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
+use crate::identity::{Caller, Right};
+use crate::problem::{Code, Problem};
+
+/// The routes under `/v1`.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(create)
+        .service(list)
+        .service(read)
+        .service(read_shifts)
+        .service(replace_shifts)
+        .service(read_coverage)
+        .service(on_duty)
+        .service(read_rules)
+        .service(replace_rules);
+}
+
+fn found(conn: &mut Connection, id: QueueId) -> Result<super::Queue, Problem> {
+    store::find(conn, id)?.ok_or_else(|| Problem::not_found("queue"))
+}
+
+/// Create a queue
+#[utoipa::path(tag = "queues", request_body = NewQueue, responses((status = 201, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[post("/queues")]
+async fn create(caller: Caller, form: Form<NewQueue>) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let view = actions::create(conn, caller, &value)?;
+        Ok(Answer::created(format!("/v1/queues/{}", view.id), &view)?.version(view.version))
+    });
+    done.await
+}
+
+/// List queues
+#[utoipa::path(tag = "queues", params(Pages), responses((status = 200, body = Items<QueueView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/queues")]
+async fn list(caller: Caller, query: Query<Pages>, cursors: web::Data<Cursors>) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadQueues)?;
+    let page: Page<QueueId> = cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
+    let answer = caller.read(move |conn, _| {
+        let rows = store::list(conn, page.after, page.fetch())?;
+        let items = cursors.cut(&page, rows, |queue| queue.id, |queue| store::view(conn, queue))?;
+        let views = items.items.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Answer::ok(&Items { items: views, next_cursor: items.next_cursor })
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Read a queue
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/queues/{id}")]
+async fn read(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadQueues)?;
+    let answer = caller.read(move |conn, _| {
+        let queue = found(conn, *id)?;
+        let version = queue.version;
+        Ok(Answer::ok(&store::view(conn, queue)?)?.version(version))
+    });
+    Ok(answer.await?.respond())
+}
+
+/// The schedule of a queue
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = Items<ShiftView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/queues/{id}/shifts")]
+async fn read_shifts(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadQueues)?;
+    let answer = caller.read(move |conn, _| {
+        let queue = found(conn, *id)?;
+        let items = store::shift_views(conn, queue.id)?;
+        Ok(Answer::ok(&Items { items, next_cursor: None })?.version(queue.version))
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Replace the schedule of a queue
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), request_body = NewShifts, responses((status = 200, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[put("/queues/{id}/shifts")]
+async fn replace_shifts(
+    caller: Caller,
+    id: web::Path<QueueId>,
+    form: Form<NewShifts>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let view = actions::replace_shifts(conn, caller, *id, &value)?;
+        Ok(Answer::ok(&view)?.version(view.version))
+    });
+    done.await
+}
+
+/// A range of time.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Range {
+    /// Its first instant; now when it is left out.
+    from: Option<Moment>,
+    /// The first instant after it; 400 days later when it is left out, and at most 800.
+    to: Option<Moment>,
+}
+
+/// The gaps of a queue in a range.
+#[derive(Debug, Serialize, ToSchema)]
+struct Coverage {
+    /// Its first instant.
+    from: Moment,
+    /// The first instant after it.
+    to: Moment,
+    /// When nobody is on duty.
+    gaps: Vec<Gap>,
+}
+
+/// When is nobody on duty
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path), Range), responses((status = 200, body = Coverage), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/queues/{id}/coverage")]
+async fn read_coverage(
+    caller: Caller,
+    id: web::Path<QueueId>,
+    query: Query<Range>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadQueues)?;
+    let from = query.0.from.unwrap_or_else(|| caller.now());
+    let to = query.0.to.unwrap_or_else(|| from.plus(TimeDelta::days(400)));
+    if to <= from || to.since(from) > TimeDelta::days(800) {
+        return Err(Problem::new(Code::InvalidQuery, "to must be after from, by at most 800 days"));
+    }
+    let answer = caller.read(move |conn, _| {
+        let queue = found(conn, *id)?;
+        let gaps = coverage::gaps(&store::shifts_of(conn, queue.id)?, from, to)?;
+        Answer::ok(&Coverage { from, to, gaps })
+    });
+    Ok(answer.await?.respond())
+}
+
+/// An instant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct At {
+    /// The instant; now when it is left out.
+    at: Option<Moment>,
+}
+
+/// The team of a queue at an instant.
+#[derive(Debug, Serialize, ToSchema)]
+struct Team {
+    /// The instant.
+    at: Moment,
+    /// Who is on duty.
+    members: Vec<MemberView>,
+}
+
+/// Who is on duty
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path), At), responses((status = 200, body = Team), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/queues/{id}/on-duty")]
+async fn on_duty(caller: Caller, id: web::Path<QueueId>, query: Query<At>) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadQueues)?;
+    let at = query.0.at.unwrap_or_else(|| caller.now());
+    let answer = caller.read(move |conn, _| {
+        let queue = found(conn, *id)?;
+        Answer::ok(&Team { at, members: actions::on_duty(conn, queue.id, at)? })
+    });
+    Ok(answer.await?.respond())
+}
+
+/// The rules in force.
+#[derive(Debug, Serialize, ToSchema)]
+struct RuleSet {
+    /// Which set this is, from 1; 0 before there is any.
+    version: i32,
+    /// The rules, in order.
+    rules: Vec<Rule>,
+}
+
+/// The routing rules in force
+#[utoipa::path(tag = "queues", responses((status = 200, body = RuleSet), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/routing-rules")]
+async fn read_rules(caller: Caller) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadQueues)?;
+    let answer = caller.read(move |conn, _| {
+        let (version, rules) = store::rules(conn)?.unwrap_or_default();
+        Ok(Answer::ok(&RuleSet { version, rules })?.version(version))
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Replace the routing rules
+#[utoipa::path(tag = "queues", request_body = NewRules, responses((status = 200, body = RuleSet), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[put("/routing-rules")]
+async fn replace_rules(caller: Caller, form: Form<NewRules>) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let (version, rules) = actions::replace_rules(conn, caller, &value)?;
+        Ok(Answer::ok(&RuleSet { version, rules })?.version(version))
+    });
+    done.await
+}

@@ -1,0 +1,499 @@
+//! Every setting: its name, default, meaning and check. The only reader of the environment.
+//!
+//! Flags win over the environment, the environment over the file named by `--config`. All texts are turned
+//! into types at the start; a bad value names its setting and says what is allowed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use chrono::TimeDelta;
+use lettre::message::Mailbox;
+use serde::Deserialize;
+
+use crate::db::Location;
+
+macro_rules! given {
+    ($($(#[doc = $doc:literal])* $field:ident $env:literal;)*) => {
+        /// The settings as they were given: texts, not yet checked.
+        #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Given {
+            /// A TOML file with settings by these same names (weaker than flags and environment)
+            #[arg(long, env = "ALLCLEAR_CONFIG", value_name = "FILE")]
+            #[serde(skip)]
+            pub config: Option<PathBuf>,
+            $(
+                $(#[doc = $doc])*
+                #[arg(long, env = $env, hide_env_values = true)]
+                #[serde(deserialize_with = "text")]
+                pub $field: Option<String>,
+            )*
+        }
+
+        impl Given {
+            /// What is not given here is taken from `file`; an empty text counts as not given.
+            fn over(self, file: Given) -> Given {
+                Given {
+                    config: self.config,
+                    $($field: self.$field.or(file.$field).filter(|text| !text.is_empty()),)*
+                }
+            }
+        }
+    };
+}
+
+given! {
+    /// Address to listen on [default: 127.0.0.1:8080]
+    listen "ALLCLEAR_LISTEN";
+    /// Directory of everything that is kept outside a database server [default: ./data]
+    data_dir "ALLCLEAR_DATA_DIR";
+    /// postgres://… ; SQLite in the data directory when absent
+    database_url "DATABASE_URL";
+    /// Connections to the database [default: 16]
+    database_connections "ALLCLEAR_DATABASE_CONNECTIONS";
+    /// smtp://… or smtps://… ; .eml files in the data directory when absent
+    smtp_url "SMTP_URL";
+    /// Connections to the mail server [default: 8]
+    smtp_connections "ALLCLEAR_SMTP_CONNECTIONS";
+    /// Sender of all mail [default: Allclear <allclear@localhost>]
+    mail_from "ALLCLEAR_MAIL_FROM";
+    /// Where clients reach this installation, for links and token issuers [default: http://localhost:8080]
+    public_url "ALLCLEAR_PUBLIC_URL";
+    /// Seals what is stored; 32 characters or more; required on PostgreSQL, made in the data directory for SQLite
+    secret "ALLCLEAR_SECRET";
+    /// E-mail address of the first operator, made at the first start [default: operator@localhost]
+    operator_email "ALLCLEAR_OPERATOR_EMAIL";
+    /// Password of the first operator, 12 characters or more [default: made up and printed once]
+    operator_password "ALLCLEAR_OPERATOR_PASSWORD";
+    /// How long an access token is valid [default: 15m]
+    access_token_lifetime "ALLCLEAR_ACCESS_TOKEN_LIFETIME";
+    /// How long a resolved request may be reopened, or `unlimited` [default: 7days]
+    reopen_window "ALLCLEAR_REOPEN_WINDOW";
+    /// How long a resolved incident may be reopened [default: 24h]
+    incident_reopen_window "ALLCLEAR_INCIDENT_REOPEN_WINDOW";
+    /// How long a message handed over and not marked stays with its process, if that dies [default: 15s]
+    mail_lease "ALLCLEAR_MAIL_LEASE";
+    /// Messages that one process has handed over and not marked at any time [default: 64]
+    mail_in_flight "ALLCLEAR_MAIL_IN_FLIGHT";
+    /// How long a message is tried before it fails [default: 3days]
+    mail_deadline "ALLCLEAR_MAIL_DEADLINE";
+    /// Threads that serve HTTP [default: one for each core]
+    http_workers "ALLCLEAR_HTTP_WORKERS";
+    /// What is logged, as `tracing` filters [default: info]
+    log "ALLCLEAR_LOG";
+    /// How it is logged: `text` or `json` [default: text]
+    log_format "ALLCLEAR_LOG_FORMAT";
+}
+
+/// Numbers and booleans in the file are taken as their text.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Scalar {
+        Text(String),
+        Number(i64),
+    }
+    Ok(Some(match Scalar::deserialize(deserializer)? {
+        Scalar::Text(text) => text,
+        Scalar::Number(number) => number.to_string(),
+    }))
+}
+
+/// The checked settings of one process.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: String,
+    /// Keys, attachments and, by default, database and mail.
+    pub data_dir: PathBuf,
+    /// Where the data is.
+    pub database: Location,
+    /// Connections to the database.
+    pub database_connections: u32,
+    /// Where mail goes; `None` is files.
+    pub smtp_url: Option<String>,
+    /// Connections to the mail server.
+    pub smtp_connections: usize,
+    /// Sender of all mail.
+    pub mail_from: Mailbox,
+    /// Without a slash at its end.
+    pub public_url: String,
+    /// Given on PostgreSQL; `None` is the file in the data directory.
+    pub secret: Option<String>,
+    /// The first operator.
+    pub operator_email: Option<String>,
+    /// Its password; made up when absent.
+    pub operator_password: Option<String>,
+    /// Lifetime of access tokens.
+    pub access_token_lifetime: TimeDelta,
+    /// For requests; `None` is for ever.
+    pub reopen_window: Option<TimeDelta>,
+    /// For incidents.
+    pub incident_reopen_window: TimeDelta,
+    /// Lease of a message.
+    pub mail_lease: TimeDelta,
+    /// Messages leased at once by one process.
+    pub mail_in_flight: usize,
+    /// After this long a message fails.
+    pub mail_deadline: TimeDelta,
+    /// Threads that serve HTTP.
+    pub http_workers: Option<usize>,
+    /// Filters of the log.
+    pub log: String,
+    /// JSON lines instead of text.
+    pub log_json: bool,
+}
+
+/// A setting with a value that is not allowed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct BadSetting {
+    name: &'static str,
+    env: &'static str,
+    value: String,
+    allowed: String,
+}
+
+impl fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, env, value, allowed } = self;
+        write!(f, "setting `{name}` ({env}): `{value}` is not allowed; it must be {allowed}")
+    }
+}
+
+/// Why the settings could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file could not be read.
+    #[error("cannot read settings from {0}: {1}")]
+    File(PathBuf, String),
+    /// Values that are not allowed, all of them.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Values(Vec<BadSetting>),
+}
+
+impl Given {
+    /// Reads the file, if one is named, and checks everything.
+    pub fn check(self) -> Result<Settings, SettingsError> {
+        let file = match &self.config {
+            Some(path) => read(path)?,
+            None => Given::default(),
+        };
+        let given = self.over(file);
+        let mut bad = Vec::new();
+        let settings = Settings::from_given(given, &mut bad);
+        if bad.is_empty() { Ok(settings) } else { Err(SettingsError::Values(bad)) }
+    }
+}
+
+fn read(path: &Path) -> Result<Given, SettingsError> {
+    let failed = |error: String| SettingsError::File(path.to_owned(), error);
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// Takes one setting through its check, noting a bad value and going on with the default.
+struct Checker<'a>(&'a mut Vec<BadSetting>);
+
+impl Checker<'_> {
+    fn take<T>(
+        &mut self,
+        (name, env): (&'static str, &'static str),
+        value: Option<String>,
+        default: T,
+        allowed: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> T {
+        let Some(value) = value else { return default };
+        match parse(value.trim()) {
+            Some(parsed) => parsed,
+            None => {
+                let secret = name.contains("url") || name.contains("secret") || name.contains("password");
+                let value = if secret { "…".to_owned() } else { value };
+                self.0.push(BadSetting { name, env, value, allowed: allowed.to_owned() });
+                default
+            }
+        }
+    }
+
+    fn number(
+        &mut self,
+        name: (&'static str, &'static str),
+        value: Option<String>,
+        default: u32,
+        most: u32,
+    ) -> u32 {
+        self.take(name, value, default, &format!("a whole number from 1 to {most}"), |text| {
+            text.parse().ok().filter(|n| (1..=most).contains(n))
+        })
+    }
+
+    fn duration(
+        &mut self,
+        name: (&'static str, &'static str),
+        value: Option<String>,
+        default: TimeDelta,
+    ) -> TimeDelta {
+        self.take(name, value, default, "a duration from 1s to 100years, such as `15m` or `7days`", duration)
+    }
+}
+
+fn duration(text: &str) -> Option<TimeDelta> {
+    let delta = TimeDelta::from_std(humantime::parse_duration(text).ok()?).ok()?;
+    (TimeDelta::seconds(1)..=TimeDelta::days(36525)).contains(&delta).then_some(delta)
+}
+
+fn url_of(schemes: &'static [&'static str]) -> impl Fn(&str) -> Option<String> {
+    move |text| {
+        let url = url::Url::parse(text).ok()?;
+        schemes.contains(&url.scheme()).then(|| text.trim_end_matches('/').to_owned())
+    }
+}
+
+fn workers(text: &str) -> Option<Option<usize>> {
+    text.parse().ok().filter(|n| (1..=256).contains(n)).map(Some)
+}
+
+impl Settings {
+    fn from_given(given: Given, bad: &mut Vec<BadSetting>) -> Self {
+        let mut check = Checker(bad);
+        let data_dir = PathBuf::from(given.data_dir.unwrap_or_else(|| "./data".to_owned()));
+        let sqlite = Location::Sqlite(data_dir.join("allclear.sqlite"));
+        let database = check.take(
+            ("database-url", "DATABASE_URL"),
+            given.database_url,
+            sqlite,
+            "a URL that begins with postgres:// or postgresql:// (without it: SQLite in the data directory)",
+            |text| url_of(&["postgres", "postgresql"])(text).map(Location::Postgres),
+        );
+        let secret = check.take(
+            ("secret", "ALLCLEAR_SECRET"),
+            given.secret,
+            None,
+            "32 characters or more",
+            |text| (text.chars().count() >= 32).then(|| Some(text.to_owned())),
+        );
+        if secret.is_none() && matches!(database, Location::Postgres(_)) && check.0.is_empty() {
+            check.0.push(BadSetting {
+                name: "secret",
+                env: "ALLCLEAR_SECRET",
+                value: String::new(),
+                allowed: "given with PostgreSQL: 32 characters or more, the same for all replicas".to_owned(),
+            });
+        }
+        Self {
+            listen: check.take(
+                ("listen", "ALLCLEAR_LISTEN"),
+                given.listen,
+                "127.0.0.1:8080".to_owned(),
+                "host:port, such as 127.0.0.1:8080",
+                |text| {
+                    let (host, port) = text.rsplit_once(':')?;
+                    (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| text.to_owned())
+                },
+            ),
+            database,
+            database_connections: check.number(
+                ("database-connections", "ALLCLEAR_DATABASE_CONNECTIONS"),
+                given.database_connections,
+                16,
+                500,
+            ),
+            smtp_url: check.take(
+                ("smtp-url", "SMTP_URL"),
+                given.smtp_url,
+                None,
+                "a URL that begins with smtp:// or smtps:// (without it: files in the data directory)",
+                |text| url_of(&["smtp", "smtps"])(text).map(Some),
+            ),
+            smtp_connections: usize::try_from(check.number(
+                ("smtp-connections", "ALLCLEAR_SMTP_CONNECTIONS"),
+                given.smtp_connections,
+                8,
+                200,
+            ))
+            .unwrap_or(8),
+            mail_from: check.take(
+                ("mail-from", "ALLCLEAR_MAIL_FROM"),
+                given.mail_from,
+                default_sender(),
+                "an address, such as `Support <support@example.com>`",
+                |text| text.parse().ok(),
+            ),
+            public_url: check.take(
+                ("public-url", "ALLCLEAR_PUBLIC_URL"),
+                given.public_url,
+                "http://localhost:8080".to_owned(),
+                "a URL that begins with http:// or https://",
+                url_of(&["http", "https"]),
+            ),
+            secret,
+            operator_email: check.take(
+                ("operator-email", "ALLCLEAR_OPERATOR_EMAIL"),
+                given.operator_email,
+                None,
+                "an e-mail address",
+                |text| crate::text::email_address(text).map(Some),
+            ),
+            operator_password: check.take(
+                ("operator-password", "ALLCLEAR_OPERATOR_PASSWORD"),
+                given.operator_password,
+                None,
+                "12 to 200 characters",
+                |text| (12..=200).contains(&text.chars().count()).then(|| Some(text.to_owned())),
+            ),
+            access_token_lifetime: check.duration(
+                ("access-token-lifetime", "ALLCLEAR_ACCESS_TOKEN_LIFETIME"),
+                given.access_token_lifetime,
+                TimeDelta::minutes(15),
+            ),
+            reopen_window: check.take(
+                ("reopen-window", "ALLCLEAR_REOPEN_WINDOW"),
+                given.reopen_window,
+                Some(TimeDelta::days(7)),
+                "`unlimited` or a duration, such as `7days`",
+                |text| if text == "unlimited" { Some(None) } else { duration(text).map(Some) },
+            ),
+            incident_reopen_window: check.duration(
+                ("incident-reopen-window", "ALLCLEAR_INCIDENT_REOPEN_WINDOW"),
+                given.incident_reopen_window,
+                TimeDelta::hours(24),
+            ),
+            mail_lease: check.duration(
+                ("mail-lease", "ALLCLEAR_MAIL_LEASE"),
+                given.mail_lease,
+                TimeDelta::seconds(15),
+            ),
+            mail_in_flight: usize::try_from(check.number(
+                ("mail-in-flight", "ALLCLEAR_MAIL_IN_FLIGHT"),
+                given.mail_in_flight,
+                64,
+                1000,
+            ))
+            .unwrap_or(64),
+            mail_deadline: check.duration(
+                ("mail-deadline", "ALLCLEAR_MAIL_DEADLINE"),
+                given.mail_deadline,
+                TimeDelta::days(3),
+            ),
+            http_workers: check.take(
+                ("http-workers", "ALLCLEAR_HTTP_WORKERS"),
+                given.http_workers,
+                None,
+                "a whole number from 1 to 256",
+                workers,
+            ),
+            log: check.take(
+                ("log", "ALLCLEAR_LOG"),
+                given.log,
+                "info".to_owned(),
+                "filters, such as `info` or `allclear=debug,warn`",
+                |text| tracing_subscriber::EnvFilter::try_new(text).ok().map(|_| text.to_owned()),
+            ),
+            log_json: check.take(
+                ("log-format", "ALLCLEAR_LOG_FORMAT"),
+                given.log_format,
+                false,
+                "`text` or `json`",
+                |text| match text {
+                    "json" => Some(true),
+                    "text" => Some(false),
+                    _ => None,
+                },
+            ),
+            data_dir,
+        }
+    }
+
+    /// Settings of a server of one's own in `data_dir`, on a free port: what `demo`, `replay` and tests start.
+    pub fn private(data_dir: PathBuf) -> Self {
+        let mut settings = Self::from_given(Given::default(), &mut Vec::new());
+        #[expect(clippy::disallowed_methods, reason = "this is the place")]
+        let url = std::env::var("DATABASE_URL").ok().and_then(|text| url_of(&["postgres", "postgresql"])(&text));
+        settings.database =
+            url.map_or_else(|| Location::Sqlite(data_dir.join("allclear.sqlite")), Location::Postgres);
+        settings.listen = "127.0.0.1:0".to_owned();
+        settings.data_dir = data_dir;
+        settings
+    }
+
+    /// Where mail is written when there is no server to send it to.
+    pub fn mail_dir(&self) -> PathBuf {
+        self.data_dir.join("mail")
+    }
+}
+
+fn default_sender() -> Mailbox {
+    let address = lettre::Address::new("allclear", "localhost");
+    // Both halves are valid; there is no address to fall back to if they were not.
+    #[expect(clippy::expect_used, reason = "a constant")]
+    Mailbox::new(Some("Allclear".to_owned()), address.expect("a valid address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(set: impl FnOnce(&mut Given)) -> Result<Settings, String> {
+        let mut given = Given::default();
+        set(&mut given);
+        given.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_settings_at_all_are_good_settings() {
+        let settings = check(|_| {}).unwrap();
+        assert_eq!(settings.listen, "127.0.0.1:8080");
+        assert_eq!(settings.database, Location::Sqlite("./data/allclear.sqlite".into()));
+        assert_eq!(settings.access_token_lifetime, TimeDelta::minutes(15));
+        assert_eq!(settings.reopen_window, Some(TimeDelta::days(7)));
+    }
+
+    #[test]
+    fn a_bad_value_names_the_setting_and_what_is_allowed() {
+        let error = check(|given| {
+            given.listen = Some("nowhere".into());
+            given.access_token_lifetime = Some("soon".into());
+        })
+        .unwrap_err();
+        assert!(error.contains("setting `listen` (ALLCLEAR_LISTEN): `nowhere` is not allowed"), "{error}");
+        assert!(error.contains("setting `access-token-lifetime`"), "{error}");
+        assert!(error.contains("such as `15m`"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_never_repeated() {
+        let error = check(|given| given.database_url = Some("mysql://root:hunter2@db".into())).unwrap_err();
+        assert!(!error.contains("hunter2") && error.contains("postgres://"), "{error}");
+    }
+
+    #[test]
+    fn postgresql_needs_a_secret() {
+        let url = || Some("postgres://db/allclear".to_owned());
+        assert!(check(|given| given.database_url = url()).unwrap_err().contains("ALLCLEAR_SECRET"));
+        let secret = "0123456789abcdef0123456789abcdef".to_owned();
+        assert!(
+            check(|given| {
+                given.database_url = url();
+                given.secret = Some(secret);
+            })
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_unknown_names_in_it_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("allclear.toml");
+        std::fs::write(&path, "listen = \"127.0.0.1:9000\"\nmail-in-flight = 8\n").unwrap();
+        let file = || Some(path.clone());
+        assert_eq!(check(|given| given.config = file()).unwrap().mail_in_flight, 8);
+        let settings = check(|given| {
+            given.config = file();
+            given.listen = Some("127.0.0.1:9001".into());
+        })
+        .unwrap();
+        assert_eq!((settings.listen.as_str(), settings.mail_in_flight), ("127.0.0.1:9001", 8));
+        std::fs::write(&path, "lisen = \"127.0.0.1:9000\"\n").unwrap();
+        assert!(check(|given| given.config = file()).unwrap_err().contains("lisen"));
+    }
+}
