@@ -5,7 +5,9 @@
 //! `problem, text, settings, clock → db → http → journal → identity → catalog → schedule → mail → queues →
 //! incidents → requests → notify → worker → app → cli`
 
+pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod db;
 pub mod http;
@@ -13,8 +15,11 @@ pub mod identity;
 pub mod incidents;
 pub mod journal;
 pub mod mail;
+pub mod notify;
 pub mod problem;
 pub mod queues;
+pub mod requests;
 pub mod schedule;
 pub mod settings;
 pub mod text;
+pub mod worker;

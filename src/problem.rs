@@ -141,7 +141,10 @@ impl Problem {
 
     /// Somebody changed the row between load and save: the write decides again, and answers 409 in the end.
     pub fn lost_race() -> Self {
-        let mut problem = Self::new(Code::Conflict, "it was changed at the same time; read it and try again");
+        let mut problem = Self::new(
+            Code::Conflict,
+            "it was changed at the same time; read it and try again",
+        );
         problem.0.retry = Retry::Again;
         problem
     }
@@ -170,6 +173,11 @@ impl Problem {
         self.0.code
     }
 
+    /// Whether it is our failure: then it is logged with its cause.
+    pub fn status_code_is_5xx(&self) -> bool {
+        self.0.code.status() >= 500
+    }
+
     /// Whether a write should run its closure again.
     pub fn retry(&self) -> Retry {
         self.0.retry
@@ -179,13 +187,19 @@ impl Problem {
     pub fn body(&self, request_id: Option<&str>) -> Value {
         let case = &*self.0;
         let mut body = Map::new();
-        body.insert("type".into(), format!("urn:allclear:problem:{}", case.code.as_str()).into());
+        body.insert(
+            "type".into(),
+            format!("urn:allclear:problem:{}", case.code.as_str()).into(),
+        );
         body.insert("title".into(), case.code.title().into());
         body.insert("status".into(), case.code.status().into());
         body.insert("code".into(), case.code.as_str().into());
         body.insert("detail".into(), case.detail.clone().into());
         if !case.errors.is_empty() {
-            body.insert("errors".into(), serde_json::to_value(&case.errors).unwrap_or(Value::Null));
+            body.insert(
+                "errors".into(),
+                serde_json::to_value(&case.errors).unwrap_or(Value::Null),
+            );
         }
         body.extend(case.members.clone());
         if let Some(id) = request_id {
@@ -207,7 +221,12 @@ impl Problem {
             }
             _ => {}
         }
-        if let Some(etag) = self.0.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
+        if let Some(etag) = self
+            .0
+            .etag
+            .as_deref()
+            .and_then(|etag| HeaderValue::from_str(etag).ok())
+        {
             response.insert_header((header::ETAG, etag));
         }
         response.body(self.body(request_id).to_string())
@@ -241,8 +260,12 @@ impl From<DieselError> for Problem {
     fn from(error: DieselError) -> Self {
         let retry = match &error {
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Retry::Again,
-            DieselError::DatabaseError(_, info) if info.message().contains("deadlock detected") => Retry::Again,
-            DieselError::DatabaseError(_, info) if info.message().contains("database is locked") => Retry::Again,
+            DieselError::DatabaseError(_, info) if info.message().contains("deadlock detected") => {
+                Retry::Again
+            }
+            DieselError::DatabaseError(_, info) if info.message().contains("database is locked") => {
+                Retry::Again
+            }
             _ => Retry::No,
         };
         let away = match &error {
@@ -250,9 +273,15 @@ impl From<DieselError> for Problem {
             | DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => true,
             DieselError::DatabaseError(_, info) => {
                 let message = info.message();
-                ["lock timeout", "statement timeout", "terminating connection", "server closed", "shutting down"]
-                    .iter()
-                    .any(|sign| message.contains(sign))
+                [
+                    "lock timeout",
+                    "statement timeout",
+                    "terminating connection",
+                    "server closed",
+                    "shutting down",
+                ]
+                .iter()
+                .any(|sign| message.contains(sign))
             }
             _ => false,
         };
@@ -275,7 +304,10 @@ mod tests {
     fn codes_are_kebab_case_and_unique() {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
-            assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{code:?}");
+            assert!(
+                code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+                "{code:?}"
+            );
             assert!(seen.insert(code.as_str()), "{code:?} twice");
             assert!((400..600).contains(&code.status()));
         }

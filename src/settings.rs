@@ -155,8 +155,16 @@ pub struct BadSetting {
 
 impl fmt::Display for BadSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, env, value, allowed } = self;
-        write!(f, "setting `{name}` ({env}): `{value}` is not allowed; it must be {allowed}")
+        let Self {
+            name,
+            env,
+            value,
+            allowed,
+        } = self;
+        write!(
+            f,
+            "setting `{name}` ({env}): `{value}` is not allowed; it must be {allowed}"
+        )
     }
 }
 
@@ -181,7 +189,11 @@ impl Given {
         let given = self.over(file);
         let mut bad = Vec::new();
         let settings = Settings::from_given(given, &mut bad);
-        if bad.is_empty() { Ok(settings) } else { Err(SettingsError::Values(bad)) }
+        if bad.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError::Values(bad))
+        }
     }
 }
 
@@ -209,7 +221,12 @@ impl Checker<'_> {
             None => {
                 let secret = name.contains("url") || name.contains("secret") || name.contains("password");
                 let value = if secret { "…".to_owned() } else { value };
-                self.0.push(BadSetting { name, env, value, allowed: allowed.to_owned() });
+                self.0.push(BadSetting {
+                    name,
+                    env,
+                    value,
+                    allowed: allowed.to_owned(),
+                });
                 default
             }
         }
@@ -222,9 +239,13 @@ impl Checker<'_> {
         default: u32,
         most: u32,
     ) -> u32 {
-        self.take(name, value, default, &format!("a whole number from 1 to {most}"), |text| {
-            text.parse().ok().filter(|n| (1..=most).contains(n))
-        })
+        self.take(
+            name,
+            value,
+            default,
+            &format!("a whole number from 1 to {most}"),
+            |text| text.parse().ok().filter(|n| (1..=most).contains(n)),
+        )
     }
 
     fn duration(
@@ -233,19 +254,29 @@ impl Checker<'_> {
         value: Option<String>,
         default: TimeDelta,
     ) -> TimeDelta {
-        self.take(name, value, default, "a duration from 1s to 100years, such as `15m` or `7days`", duration)
+        self.take(
+            name,
+            value,
+            default,
+            "a duration from 1s to 100years, such as `15m` or `7days`",
+            duration,
+        )
     }
 }
 
 fn duration(text: &str) -> Option<TimeDelta> {
     let delta = TimeDelta::from_std(humantime::parse_duration(text).ok()?).ok()?;
-    (TimeDelta::seconds(1)..=TimeDelta::days(36525)).contains(&delta).then_some(delta)
+    (TimeDelta::seconds(1)..=TimeDelta::days(36525))
+        .contains(&delta)
+        .then_some(delta)
 }
 
 fn url_of(schemes: &'static [&'static str]) -> impl Fn(&str) -> Option<String> {
     move |text| {
         let url = url::Url::parse(text).ok()?;
-        schemes.contains(&url.scheme()).then(|| text.trim_end_matches('/').to_owned())
+        schemes
+            .contains(&url.scheme())
+            .then(|| text.trim_end_matches('/').to_owned())
     }
 }
 
@@ -339,7 +370,11 @@ impl Settings {
                 given.operator_password,
                 None,
                 "12 to 200 characters",
-                |text| (12..=200).contains(&text.chars().count()).then(|| Some(text.to_owned())),
+                |text| {
+                    (12..=200)
+                        .contains(&text.chars().count())
+                        .then(|| Some(text.to_owned()))
+                },
             ),
             access_token_lifetime: check.duration(
                 ("access-token-lifetime", "ALLCLEAR_ACCESS_TOKEN_LIFETIME"),
@@ -351,7 +386,13 @@ impl Settings {
                 given.reopen_window,
                 Some(TimeDelta::days(7)),
                 "`unlimited` or a duration, such as `7days`",
-                |text| if text == "unlimited" { Some(None) } else { duration(text).map(Some) },
+                |text| {
+                    if text == "unlimited" {
+                        Some(None)
+                    } else {
+                        duration(text).map(Some)
+                    }
+                },
             ),
             incident_reopen_window: check.duration(
                 ("incident-reopen-window", "ALLCLEAR_INCIDENT_REOPEN_WINDOW"),
@@ -387,7 +428,11 @@ impl Settings {
                 given.log,
                 "info".to_owned(),
                 "filters, such as `info` or `allclear=debug,warn`",
-                |text| tracing_subscriber::EnvFilter::try_new(text).ok().map(|_| text.to_owned()),
+                |text| {
+                    tracing_subscriber::EnvFilter::try_new(text)
+                        .ok()
+                        .map(|_| text.to_owned())
+                },
             ),
             log_json: check.take(
                 ("log-format", "ALLCLEAR_LOG_FORMAT"),
@@ -408,9 +453,13 @@ impl Settings {
     pub fn private(data_dir: PathBuf) -> Self {
         let mut settings = Self::from_given(Given::default(), &mut Vec::new());
         #[expect(clippy::disallowed_methods, reason = "this is the place")]
-        let url = std::env::var("DATABASE_URL").ok().and_then(|text| url_of(&["postgres", "postgresql"])(&text));
-        settings.database =
-            url.map_or_else(|| Location::Sqlite(data_dir.join("allclear.sqlite")), Location::Postgres);
+        let url = std::env::var("DATABASE_URL")
+            .ok()
+            .and_then(|text| url_of(&["postgres", "postgresql"])(&text));
+        settings.database = url.map_or_else(
+            || Location::Sqlite(data_dir.join("allclear.sqlite")),
+            Location::Postgres,
+        );
         settings.listen = "127.0.0.1:0".to_owned();
         settings.data_dir = data_dir;
         settings
@@ -443,7 +492,10 @@ mod tests {
     fn no_settings_at_all_are_good_settings() {
         let settings = check(|_| {}).unwrap();
         assert_eq!(settings.listen, "127.0.0.1:8080");
-        assert_eq!(settings.database, Location::Sqlite("./data/allclear.sqlite".into()));
+        assert_eq!(
+            settings.database,
+            Location::Sqlite("./data/allclear.sqlite".into())
+        );
         assert_eq!(settings.access_token_lifetime, TimeDelta::minutes(15));
         assert_eq!(settings.reopen_window, Some(TimeDelta::days(7)));
     }
@@ -455,7 +507,10 @@ mod tests {
             given.access_token_lifetime = Some("soon".into());
         })
         .unwrap_err();
-        assert!(error.contains("setting `listen` (ALLCLEAR_LISTEN): `nowhere` is not allowed"), "{error}");
+        assert!(
+            error.contains("setting `listen` (ALLCLEAR_LISTEN): `nowhere` is not allowed"),
+            "{error}"
+        );
         assert!(error.contains("setting `access-token-lifetime`"), "{error}");
         assert!(error.contains("such as `15m`"), "{error}");
     }
@@ -463,13 +518,20 @@ mod tests {
     #[test]
     fn a_secret_is_never_repeated() {
         let error = check(|given| given.database_url = Some("mysql://root:hunter2@db".into())).unwrap_err();
-        assert!(!error.contains("hunter2") && error.contains("postgres://"), "{error}");
+        assert!(
+            !error.contains("hunter2") && error.contains("postgres://"),
+            "{error}"
+        );
     }
 
     #[test]
     fn postgresql_needs_a_secret() {
         let url = || Some("postgres://db/allclear".to_owned());
-        assert!(check(|given| given.database_url = url()).unwrap_err().contains("ALLCLEAR_SECRET"));
+        assert!(
+            check(|given| given.database_url = url())
+                .unwrap_err()
+                .contains("ALLCLEAR_SECRET")
+        );
         let secret = "0123456789abcdef0123456789abcdef".to_owned();
         assert!(
             check(|given| {
@@ -492,8 +554,15 @@ mod tests {
             given.listen = Some("127.0.0.1:9001".into());
         })
         .unwrap();
-        assert_eq!((settings.listen.as_str(), settings.mail_in_flight), ("127.0.0.1:9001", 8));
+        assert_eq!(
+            (settings.listen.as_str(), settings.mail_in_flight),
+            ("127.0.0.1:9001", 8)
+        );
         std::fs::write(&path, "lisen = \"127.0.0.1:9000\"\n").unwrap();
-        assert!(check(|given| given.config = file()).unwrap_err().contains("lisen"));
+        assert!(
+            check(|given| given.config = file())
+                .unwrap_err()
+                .contains("lisen")
+        );
     }
 }

@@ -27,7 +27,10 @@ pub fn body<const MAX: usize>(value: &str, _: &()) -> garde::Result {
     if value.trim().is_empty() {
         return Err(garde::Error::new("must not be blank"));
     }
-    if value.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\r' | '\t')) {
+    if value
+        .chars()
+        .any(|c| is_control(c) && !matches!(c, '\n' | '\r' | '\t'))
+    {
         return Err(garde::Error::new("must not contain control characters"));
     }
     at_most(value, MAX)
@@ -35,9 +38,9 @@ pub fn body<const MAX: usize>(value: &str, _: &()) -> garde::Result {
 
 fn at_most(value: &str, max: usize) -> garde::Result {
     match value.chars().count() {
-        length if length > max => {
-            Err(garde::Error::new(format!("must be at most {max} characters, not {length}")))
-        }
+        length if length > max => Err(garde::Error::new(format!(
+            "must be at most {max} characters, not {length}"
+        ))),
         _ => Ok(()),
     }
 }
@@ -45,10 +48,16 @@ fn at_most(value: &str, max: usize) -> garde::Result {
 /// A slug: 1 to 63 of `a-z`, `0-9` and inner hyphens.
 pub fn slug(value: &str, _: &()) -> garde::Result {
     let fits = (1..=63).contains(&value.len())
-        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !value.starts_with('-')
         && !value.ends_with('-');
-    if fits { Ok(()) } else { Err(garde::Error::new("must be 1 to 63 of a-z, 0-9 and inner hyphens")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(garde::Error::new("must be 1 to 63 of a-z, 0-9 and inner hyphens"))
+    }
 }
 
 /// An e-mail address (RFC 5321 §4.1.2).
@@ -61,11 +70,20 @@ pub fn email(value: &str, _: &()) -> garde::Result {
 /// A language tag (RFC 5646), such as `en` or `pt-BR`.
 pub fn locale(value: &str, _: &()) -> garde::Result {
     let fits = (2..=35).contains(&value.len())
-        && value.split('-').all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
-        })
-        && value.split('-').next().is_some_and(|tag| tag.bytes().all(|b| b.is_ascii_alphabetic()));
-    if fits { Ok(()) } else { Err(garde::Error::new("must be a language tag, such as `en` or `pt-BR`")) }
+        && value
+            .split('-')
+            .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && value
+            .split('-')
+            .next()
+            .is_some_and(|tag| tag.bytes().all(|b| b.is_ascii_alphabetic()));
+    if fits {
+        Ok(())
+    } else {
+        Err(garde::Error::new(
+            "must be a language tag, such as `en` or `pt-BR`",
+        ))
+    }
 }
 
 /// An IANA time zone, such as `Europe/London`.
@@ -85,7 +103,12 @@ pub fn email_address(text: &str) -> Option<String> {
 
 /// The same with whatever has no place in a single line taken out: for what is older than the check.
 pub fn cleaned(value: &str) -> String {
-    value.chars().map(|c| if is_control(c) { ' ' } else { c }).collect::<String>().trim().to_owned()
+    value
+        .chars()
+        .map(|c| if is_control(c) { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -114,15 +137,32 @@ mod tests {
 
     #[test]
     fn addresses_are_compared_in_lower_case() {
-        assert_eq!(email_address(" Ada@Example.COM ").as_deref(), Some("ada@example.com"));
-        for bad in ["", "ada", "ada@", "@x", "a b@x.com", "a@x.com\r\nBcc: b@x.com", "ada@x.com, b@x.com"] {
+        assert_eq!(
+            email_address(" Ada@Example.COM ").as_deref(),
+            Some("ada@example.com")
+        );
+        for bad in [
+            "",
+            "ada",
+            "ada@",
+            "@x",
+            "a b@x.com",
+            "a@x.com\r\nBcc: b@x.com",
+            "ada@x.com, b@x.com",
+        ] {
             assert_eq!(email_address(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn slugs_zones_and_languages() {
-        for (text, fits) in [("sign-in", true), ("-x", false), ("X", false), ("", false), ("a_b", false)] {
+        for (text, fits) in [
+            ("sign-in", true),
+            ("-x", false),
+            ("X", false),
+            ("", false),
+            ("a_b", false),
+        ] {
             assert_eq!(slug(text, &()).is_ok(), fits, "{text:?}");
         }
         assert!(time_zone("Asia/Kolkata", &()).is_ok() && time_zone("Mars/Base", &()).is_err());

@@ -10,7 +10,11 @@ use crate::problem::Problem;
 
 /// The routes under `/v1`.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(create_service).service(list_services).service(create_region).service(list_regions);
+    config
+        .service(create_service)
+        .service(list_services)
+        .service(create_region)
+        .service(list_regions);
 }
 
 /// Add a service

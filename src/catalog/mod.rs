@@ -41,14 +41,30 @@ macro_rules! shelf {
         #[doc = concat!("Adds a ", $noun, "; 409 when the slug is taken.")]
         pub fn $create(conn: &mut Connection, caller: &Caller, form: &NewEntry) -> Result<Entry, Problem> {
             caller.require(Right::EditCatalog)?;
-            let taken: i64 = $table::table.filter($table::slug.eq(&form.slug)).count().get_result(conn)?;
+            let taken: i64 = $table::table
+                .filter($table::slug.eq(&form.slug))
+                .count()
+                .get_result(conn)?;
             if taken > 0 {
-                return Err(Problem::new(Code::AlreadyExists, format!("{} `{}` exists", $noun, form.slug)));
+                return Err(Problem::new(
+                    Code::AlreadyExists,
+                    format!("{} `{}` exists", $noun, form.slug),
+                ));
             }
             let now = caller.now();
-            let entry = Entry { slug: form.slug.clone(), name: form.name.trim().to_owned(), created_at: now };
-            let row = ($table::slug.eq(&entry.slug), $table::name.eq(&entry.name), $table::created_at.eq(now));
-            diesel::insert_into($table::table).values(row).execute(conn)?;
+            let entry = Entry {
+                slug: form.slug.clone(),
+                name: form.name.trim().to_owned(),
+                created_at: now,
+            };
+            let row = (
+                $table::slug.eq(&entry.slug),
+                $table::name.eq(&entry.name),
+                $table::created_at.eq(now),
+            );
+            diesel::insert_into($table::table)
+                .values(row)
+                .execute(conn)?;
             Ok(entry)
         }
 

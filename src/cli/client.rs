@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use reqwest::header::{AUTHORIZATION, ETAG, IF_MATCH, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, ETAG, IF_MATCH, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(3);
 
 /// What a call came to.
-pub type Result<T> = std::result::Result<T, Refused>;
+pub type Result<T, E = Refused> = std::result::Result<T, E>;
 
 /// An answer of the 2xx kind.
 #[derive(Clone, Debug)]
@@ -27,8 +27,6 @@ pub struct Answer {
     pub status: u16,
     /// The JSON body; null when there was none.
     pub body: Value,
-    /// Where the thing created is.
-    pub location: Option<String>,
     /// The version of what was answered, as `If-Match` takes it.
     pub etag: Option<String>,
 }
@@ -36,7 +34,10 @@ pub struct Answer {
 impl Answer {
     /// The text at a JSON pointer of the body, such as `/status`; empty when there is none.
     pub fn text(&self, pointer: &str) -> &str {
-        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+        self.body
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// The `id` of what was answered.
@@ -46,7 +47,11 @@ impl Answer {
 
     /// The `items` of a page.
     pub fn items(&self) -> &[Value] {
-        self.body.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+        self.body
+            .get("items")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 }
 
@@ -75,14 +80,27 @@ impl Refused {
             detail = format!("{detail}: {cause}");
             source = cause.source();
         }
-        Self { status: 0, code: "unreachable".to_owned(), body: json!({ "detail": detail }), call }
+        Self {
+            status: 0,
+            code: "unreachable".to_owned(),
+            body: json!({ "detail": detail }),
+            call,
+        }
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = self.body.get("detail").and_then(Value::as_str).unwrap_or("no detail");
-        write!(f, "{} answered {} {}: {detail}", self.call, self.status, self.code)
+        let detail = self
+            .body
+            .get("detail")
+            .and_then(Value::as_str)
+            .unwrap_or("no detail");
+        write!(
+            f,
+            "{} answered {} {}: {detail}",
+            self.call, self.status, self.code
+        )
     }
 }
 
@@ -99,12 +117,19 @@ impl Client {
         // The one provider of cryptography; whoever installed one before has installed the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let base = url.trim_end_matches('/');
-        let mut builder = reqwest::Client::builder().timeout(PATIENCE).pool_idle_timeout(IDLE);
+        let mut builder = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .pool_idle_timeout(IDLE);
         if is_this_machine(base) {
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| Refused::unreachable(base.to_owned(), &error))?;
-        Ok(Self { http, base: base.into() })
+        let http = builder
+            .build()
+            .map_err(|error| Refused::unreachable(base.to_owned(), &error))?;
+        Ok(Self {
+            http,
+            base: base.into(),
+        })
     }
 
     /// Signs in.
@@ -118,11 +143,6 @@ impl Client {
         }));
         session.renew("").await?;
         Ok(session)
-    }
-
-    /// Reads what needs no sign-in, such as `/healthz`.
-    pub async fn get(&self, path: &str) -> Result<Answer> {
-        self.call(&Call::new(Method::GET, path, None, None), None).await
     }
 
     /// One call, repeated while the server is busy or the connection fails.
@@ -148,8 +168,10 @@ impl Client {
         &self,
         call: &Call<'_>,
         token: Option<&str>,
-    ) -> std::result::Result<Answer, (Option<Duration>, Refused)> {
-        let mut request = self.http.request(call.method.clone(), format!("{}{}", self.base, call.path));
+    ) -> Result<Answer, (Option<Duration>, Refused)> {
+        let mut request = self
+            .http
+            .request(call.method.clone(), format!("{}{}", self.base, call.path));
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -173,15 +195,25 @@ impl Client {
             let value = response.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
-        let (location, etag, retry_after) = (header(LOCATION), header(ETAG), header(RETRY_AFTER));
+        let (etag, retry_after) = (header(ETAG), header(RETRY_AFTER));
         let bytes = response.bytes().await.map_err(lost)?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if status.is_success() {
-            return Ok(Answer { status: status.as_u16(), body, location, etag });
+            return Ok(Answer {
+                status: status.as_u16(),
+                body,
+                etag,
+            });
         }
-        let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let busy = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
         let seconds = retry_after.and_then(|text| text.parse().ok()).unwrap_or(1);
-        Err((busy.then(|| Duration::from_secs(seconds)), call.refused(status, body)))
+        Err((
+            busy.then(|| Duration::from_secs(seconds)),
+            call.refused(status, body),
+        ))
     }
 }
 
@@ -200,7 +232,9 @@ struct Signed {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("email", &self.0.email).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("email", &self.0.email)
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,22 +246,14 @@ impl Session {
 
     /// Creates or changes; `if_match` is `"*"` or the text of an `ETag`.
     pub async fn post(&self, path: &str, body: &Value, if_match: Option<&str>) -> Result<Answer> {
-        self.call(Call::new(Method::POST, path, Some(body), if_match)).await
+        self.call(Call::new(Method::POST, path, Some(body), if_match))
+            .await
     }
 
     /// Replaces.
     pub async fn put(&self, path: &str, body: &Value, if_match: Option<&str>) -> Result<Answer> {
-        self.call(Call::new(Method::PUT, path, Some(body), if_match)).await
-    }
-
-    /// Changes in part.
-    pub async fn patch(&self, path: &str, body: &Value, if_match: Option<&str>) -> Result<Answer> {
-        self.call(Call::new(Method::PATCH, path, Some(body), if_match)).await
-    }
-
-    /// Deletes.
-    pub async fn delete(&self, path: &str, if_match: Option<&str>) -> Result<Answer> {
-        self.call(Call::new(Method::DELETE, path, None, if_match)).await
+        self.call(Call::new(Method::PUT, path, Some(body), if_match))
+            .await
     }
 
     /// All items of a list, page after page; `path` has its query, if any, and no cursor.
@@ -272,7 +298,10 @@ impl Session {
         let answer = self.0.client.call(&call, None).await?;
         let token = answer.text("/access_token");
         if token.is_empty() {
-            return Err(call.refused(StatusCode::BAD_GATEWAY, json!({ "detail": "no access token in the answer" })));
+            return Err(call.refused(
+                StatusCode::BAD_GATEWAY,
+                json!({ "detail": "no access token in the answer" }),
+            ));
         }
         *self.0.token.write() = token.to_owned();
         Ok(())
@@ -292,13 +321,24 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn new(method: Method, path: &'a str, body: Option<&'a Value>, if_match: Option<&'a str>) -> Self {
         let key = (method == Method::POST).then(|| format!("{:032x}", rand::random::<u128>()));
-        Self { method, path, body, if_match, key }
+        Self {
+            method,
+            path,
+            body,
+            if_match,
+            key,
+        }
     }
 
     fn refused(&self, status: StatusCode, body: Value) -> Refused {
         let code = body.get("code").and_then(Value::as_str);
         let code = code.map_or_else(|| format!("http-{}", status.as_u16()), str::to_owned);
-        Refused { status: status.as_u16(), code, body, call: self.to_string() }
+        Refused {
+            status: status.as_u16(),
+            code,
+            body,
+            call: self.to_string(),
+        }
     }
 }
 
@@ -351,7 +391,10 @@ mod tests {
             refused.to_string(),
             "POST /v1/incidents answered 409 transition-not-allowed: it is over"
         );
-        assert_eq!(call.refused(StatusCode::BAD_GATEWAY, Value::Null).code, "http-502");
+        assert_eq!(
+            call.refused(StatusCode::BAD_GATEWAY, Value::Null).code,
+            "http-502"
+        );
     }
 
     #[test]

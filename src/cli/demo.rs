@@ -7,6 +7,7 @@ mod august_23;
 mod cast;
 mod desk;
 mod evidence;
+mod forms;
 mod ledger;
 mod mailbox;
 mod september_3;
@@ -39,7 +40,12 @@ pub struct DemoArgs {
     #[arg(long)]
     json: bool,
     /// Address to listen on; a free port is taken if this one is in use
-    #[arg(long, env = "ALLCLEAR_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        env = "ALLCLEAR_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "HOST:PORT"
+    )]
     listen: String,
     /// Do without colours
     #[arg(long, env = "NO_COLOR", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "1")]
@@ -96,14 +102,25 @@ struct Outcome {
 /// Plays the demo; afterwards the server stays until Ctrl-C, unless `--exit` is given.
 pub async fn run(args: DemoArgs) -> Result<(), DemoError> {
     let colours = args.no_color.as_deref().is_none_or(str::is_empty);
-    let mut voice = if args.json { Voice::on_stderr() } else { Voice::on_stdout(colours) };
-    let directory = tempfile::Builder::new().prefix("allclear-demo-").tempdir().map_err(DemoError::Directory)?;
+    let mut voice = if args.json {
+        Voice::on_stderr()
+    } else {
+        Voice::on_stdout(colours)
+    };
+    let directory = tempfile::Builder::new()
+        .prefix("allclear-demo-")
+        .tempdir()
+        .map_err(DemoError::Directory)?;
     let listen = free_address(&args.listen)?;
     if listen.is_other {
-        voice.line(&format!("{} is in use, so the server listens on {}.", args.listen, listen.address))?;
+        voice.line(&format!(
+            "{} is in use, so the server listens on {}.",
+            args.listen, listen.address
+        ))?;
     }
     let settings = settings_in(directory.path(), &listen.address);
     let mail_dir = settings.mail_dir();
+    super::log(&settings).map_err(Problem::internal)?;
     let running = app::start(settings, Clock::system()).await?;
     let url = running.url.clone();
     let played = play(voice, &url, &mail_dir, &args).await;
@@ -123,14 +140,24 @@ async fn play(voice: Voice, url: &str, mail_dir: &Path, args: &DemoArgs) -> Resu
         invite(&mut desk, url).await?;
     }
     if args.json {
-        let Outcome { incidents, requests, refused, mails_sent, mails_lost } = outcome;
+        let Outcome {
+            incidents,
+            requests,
+            refused,
+            mails_sent,
+            mails_lost,
+        } = outcome;
         let line = json!({
             "incidents": incidents, "requests": requests, "refused": refused,
             "mails_sent": mails_sent, "mails_lost": mails_lost,
         });
         writeln!(io::stdout(), "{line}")?;
     }
-    if outcome.mails_lost > 0 { Err(DemoError::Lost(outcome.mails_lost)) } else { Ok(()) }
+    if outcome.mails_lost > 0 {
+        Err(DemoError::Lost(outcome.mails_lost))
+    } else {
+        Ok(())
+    }
 }
 
 async fn story(desk: &mut Desk, url: &str, mail_dir: &Path) -> Result<Outcome, DemoError> {
@@ -160,16 +187,30 @@ async fn story(desk: &mut Desk, url: &str, mail_dir: &Path) -> Result<Outcome, D
 
 /// How to go on from here.
 async fn invite(desk: &mut Desk, url: &str) -> Result<(), DemoError> {
-    let agent = desk.on_duty(MESSAGING).await?.first().map_or(OPERATOR.email, |agent| agent.email);
+    let agent = desk
+        .on_duty(MESSAGING)
+        .await?
+        .first()
+        .map_or(OPERATOR.email, |agent| agent.email);
     let admin = CONTOSO.admin.email;
-    desk.voice.line(&format!("The server stays: {url}/docs (Ctrl-C ends it and removes its data). Sign in as"))?;
+    desk.voice.line(&format!(
+        "The server stays: {url}/docs (Ctrl-C ends it and removes its data). Sign in as"
+    ))?;
     desk.voice.line("")?;
-    for (role, email) in [("tenant admin", admin), ("agent on duty", agent), ("operator", OPERATOR.email)] {
+    for (role, email) in [
+        ("tenant admin", admin),
+        ("agent on duty", agent),
+        ("operator", OPERATOR.email),
+    ] {
         desk.voice.line(&format!("  {role:<14} {email:<24} {PASSWORD}"))?;
     }
     desk.voice.line("")?;
-    desk.voice.line(&format!("  curl -s {url}/v1/auth/login -H 'content-type: application/json' \\"))?;
-    desk.voice.line(&format!("    -d '{{\"email\":\"{admin}\",\"password\":\"{PASSWORD}\"}}'"))?;
+    desk.voice.line(&format!(
+        "  curl -s {url}/v1/auth/login -H 'content-type: application/json' \\"
+    ))?;
+    desk.voice.line(&format!(
+        "    -d '{{\"email\":\"{admin}\",\"password\":\"{PASSWORD}\"}}'"
+    ))?;
     Ok(())
 }
 
@@ -177,6 +218,8 @@ fn settings_in(directory: &Path, address: &str) -> Settings {
     let mut settings = Settings::private(directory.to_owned());
     settings.listen = address.to_owned();
     settings.public_url = format!("http://{address}");
+    // What goes wrong in the server is said; what goes well is told here.
+    settings.log = "warn".to_owned();
     settings.operator_email = Some(OPERATOR.email.to_owned());
     settings.operator_password = Some(PASSWORD.to_owned());
     settings
@@ -196,11 +239,17 @@ fn free_address(wanted: &str) -> Result<Listen, DemoError> {
         Ok(address) => (address, false),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let free = bound(&format!("{host}:0"));
-            (free.map_err(|error| DemoError::Listen(wanted.to_owned(), error))?, true)
+            (
+                free.map_err(|error| DemoError::Listen(wanted.to_owned(), error))?,
+                true,
+            )
         }
         Err(error) => return Err(DemoError::Listen(wanted.to_owned(), error)),
     };
-    Ok(Listen { address: address.to_string(), is_other })
+    Ok(Listen {
+        address: address.to_string(),
+        is_other,
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ pub enum AnyConnection {
     Sqlite(SqliteConnection),
 }
 
-
 /// What a pool of connections needs to make one.
 ///
 /// `MultiConnection::establish` hides the cause of a failure, so the scheme decides here.

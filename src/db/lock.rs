@@ -42,9 +42,10 @@ pub fn exclusive(conn: &mut Connection, key: Key) -> QueryResult<()> {
 
 fn take(conn: &mut Connection, key: Key, statement: &str) -> QueryResult<()> {
     match conn {
-        Connection::Postgres(conn) => {
-            diesel::sql_query(statement).bind::<BigInt, _>(key.0).execute(conn).map(|_| ())
-        }
+        Connection::Postgres(conn) => diesel::sql_query(statement)
+            .bind::<BigInt, _>(key.0)
+            .execute(conn)
+            .map(|_| ()),
         Connection::Sqlite(_) => Ok(()),
     }
 }

@@ -22,9 +22,13 @@ pub fn apply(conn: &mut Connection) -> Result<Vec<String>, Problem> {
             // Waiting for another replica's migration may take longer than any ordinary lock.
             diesel::sql_query("SET lock_timeout = 0").execute(conn)?;
             diesel::sql_query("SET statement_timeout = 0").execute(conn)?;
-            diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(MIGRATING).execute(conn)?;
+            diesel::sql_query("SELECT pg_advisory_lock($1)")
+                .bind::<BigInt, _>(MIGRATING)
+                .execute(conn)?;
             let applied = conn.run_pending_migrations(POSTGRES).map(names);
-            diesel::sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(MIGRATING).execute(conn)?;
+            diesel::sql_query("SELECT pg_advisory_unlock($1)")
+                .bind::<BigInt, _>(MIGRATING)
+                .execute(conn)?;
             diesel::sql_query("SET lock_timeout = '5s'").execute(conn)?;
             diesel::sql_query("SET statement_timeout = '30s'").execute(conn)?;
             applied

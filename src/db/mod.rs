@@ -24,8 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-pub(crate) use columns::{text_enum, two_engines};
-pub use columns::{Json, Jsonb, Instant, Uuid};
+pub(crate) use columns::text_enum;
+pub use columns::{Instant, Json, Jsonb, Uuid};
 pub use connection::{AnyConnection as Connection, MultiBackend};
 pub use id::Id;
 pub use moment::Moment;
@@ -66,8 +66,15 @@ pub struct Db(Arc<Engine>);
 
 #[derive(Debug)]
 enum Engine {
-    Sqlite { readers: Pool<Manager>, gate: Arc<Semaphore>, writer: Writer },
-    Postgres { pool: Pool<Manager>, gate: Arc<Semaphore> },
+    Sqlite {
+        readers: Pool<Manager>,
+        gate: Arc<Semaphore>,
+        writer: Writer,
+    },
+    Postgres {
+        pool: Pool<Manager>,
+        gate: Arc<Semaphore>,
+    },
 }
 
 impl Db {
@@ -79,14 +86,28 @@ impl Db {
         let engine = match location {
             Location::Sqlite(path) => {
                 let path = path.display().to_string();
-                let writer = Writer::start(&Target::Sqlite { path: path.clone(), read_only: false })
-                    .map_err(|error| unreachable_database(location, &error))?;
-                let readers = connection::pool(Target::Sqlite { path, read_only: true }, size);
-                Engine::Sqlite { readers, gate: gate(), writer }
+                let writer = Writer::start(&Target::Sqlite {
+                    path: path.clone(),
+                    read_only: false,
+                })
+                .map_err(|error| unreachable_database(location, &error))?;
+                let readers = connection::pool(
+                    Target::Sqlite {
+                        path,
+                        read_only: true,
+                    },
+                    size,
+                );
+                Engine::Sqlite {
+                    readers,
+                    gate: gate(),
+                    writer,
+                }
             }
-            Location::Postgres(url) => {
-                Engine::Postgres { pool: connection::pool(Target::Postgres(url.clone()), size), gate: gate() }
-            }
+            Location::Postgres(url) => Engine::Postgres {
+                pool: connection::pool(Target::Postgres(url.clone()), size),
+                gate: gate(),
+            },
         };
         Ok(Self(Arc::new(engine)))
     }
@@ -136,7 +157,9 @@ impl Db {
         work: impl Fn(&mut Connection) -> Result<T, Problem> + Send + Sync + 'static,
     ) -> Result<T, Problem> {
         match &*self.0 {
-            Engine::Sqlite { writer, .. } => timeout(DEADLINE, writer.write(work)).await.unwrap_or_else(|_| Err(late())),
+            Engine::Sqlite { writer, .. } => timeout(DEADLINE, writer.write(work))
+                .await
+                .unwrap_or_else(|_| Err(late())),
             Engine::Postgres { .. } => {
                 let this = self.clone();
                 let turn = self.turn().await?;
@@ -172,7 +195,10 @@ impl Db {
         };
         match timeout(PATIENCE, Arc::clone(gate).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(Problem::new(Code::Unavailable, "all database connections are busy")),
+            Ok(Err(_)) | Err(_) => Err(Problem::new(
+                Code::Unavailable,
+                "all database connections are busy",
+            )),
         }
     }
 }
@@ -180,10 +206,15 @@ impl Db {
 /// Brings the schema of `location` up to date and says which migrations that took.
 pub fn migrate(location: &Location) -> Result<Vec<String>, Problem> {
     let target = match location {
-        Location::Sqlite(path) => Target::Sqlite { path: path.display().to_string(), read_only: false },
+        Location::Sqlite(path) => Target::Sqlite {
+            path: path.display().to_string(),
+            read_only: false,
+        },
         Location::Postgres(url) => Target::Postgres(url.clone()),
     };
-    let mut conn = target.connect().map_err(|error| unreachable_database(location, &error))?;
+    let mut conn = target
+        .connect()
+        .map_err(|error| unreachable_database(location, &error))?;
     migrations::apply(&mut conn)
 }
 

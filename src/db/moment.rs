@@ -72,7 +72,9 @@ impl<'de> Deserialize<'de> for Moment {
         let instant = DateTime::<Utc>::deserialize(deserializer)?;
         // Both engines and every client can hold these; year 300000 or the last ice age they cannot.
         if !(0..=9999).contains(&chrono::Datelike::year(&instant)) {
-            return Err(serde::de::Error::custom("a time between the years 0 and 9999 is wanted"));
+            return Err(serde::de::Error::custom(
+                "a time between the years 0 and 9999 is wanted",
+            ));
         }
         Ok(Self::from(instant))
     }

@@ -27,4 +27,5 @@ nouns! {
 }
 
 /// The provider, as a tenant of fixed id, so that staff rows have a tenant too.
-pub const PROVIDER: TenantId = Id::from_uuid(uuid::Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
+pub const PROVIDER: TenantId =
+    Id::from_uuid(uuid::Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));

@@ -47,12 +47,20 @@ impl Writer {
         work: impl Fn(&mut Connection) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
-        let job = WriteJob { work, done: None, reply };
-        self.line.try_send(Box::new(job)).map_err(|refused| match refused {
-            TrySendError::Full(_) => Problem::new(Code::Unavailable, "too many writes are waiting"),
-            TrySendError::Disconnected(_) => Problem::internal("the writer has stopped"),
-        })?;
-        answer.await.map_err(|_| Problem::internal("the writer has stopped"))?
+        let job = WriteJob {
+            work,
+            done: None,
+            reply,
+        };
+        self.line
+            .try_send(Box::new(job))
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => Problem::new(Code::Unavailable, "too many writes are waiting"),
+                TrySendError::Disconnected(_) => Problem::internal("the writer has stopped"),
+            })?;
+        answer
+            .await
+            .map_err(|_| Problem::internal("the writer has stopped"))?
     }
 }
 
@@ -83,7 +91,9 @@ impl<T: Send, F: Fn(&mut Connection) -> Result<T, Problem> + Send> Job for Write
     }
 
     fn answer(self: Box<Self>) {
-        let done = self.done.unwrap_or_else(|| Err(Problem::internal("a write was answered before it ran")));
+        let done = self
+            .done
+            .unwrap_or_else(|| Err(Problem::internal("a write was answered before it ran")));
         // A caller that went away doesn't want to know; the write stands.
         let _ = self.reply.send(done);
     }
@@ -115,7 +125,9 @@ fn write_all(mut conn: Connection, jobs: &Receiver<Box<dyn Job>>) {
 /// One transaction for all; an error means that nothing of it is in the database.
 fn commit_together(conn: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(), DieselError> {
     begin(conn)?;
-    let ran = group.iter_mut().try_for_each(|job| in_savepoint(conn, job.as_mut()));
+    let ran = group
+        .iter_mut()
+        .try_for_each(|job| in_savepoint(conn, job.as_mut()));
     match ran.and_then(|()| Connection::commit_transaction(conn)) {
         Ok(()) => Ok(()),
         Err(error) => {

@@ -24,17 +24,31 @@ pub struct Answer {
 impl Answer {
     /// 200 with this body.
     pub fn ok(view: &impl Serialize) -> Result<Self, Problem> {
-        Ok(Self { status: 200, location: None, etag: None, body: serde_json::to_string(view).map_err(Problem::internal)? })
+        Ok(Self {
+            status: 200,
+            location: None,
+            etag: None,
+            body: serde_json::to_string(view).map_err(Problem::internal)?,
+        })
     }
 
     /// 201 with this body and the address of what was made.
     pub fn created(location: String, view: &impl Serialize) -> Result<Self, Problem> {
-        Ok(Self { status: 201, location: Some(location), ..Self::ok(view)? })
+        Ok(Self {
+            status: 201,
+            location: Some(location),
+            ..Self::ok(view)?
+        })
     }
 
     /// 204.
     pub fn nothing() -> Self {
-        Self { status: 204, location: None, etag: None, body: String::new() }
+        Self {
+            status: 204,
+            location: None,
+            etag: None,
+            body: String::new(),
+        }
     }
 
     /// With the entity tag of this version.

@@ -51,14 +51,21 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for For
 pub struct Empty {}
 
 fn is_json(request: &HttpRequest) -> bool {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).map(|value| value.trim().to_lowercase());
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|value| value.split(';').next())
+        .map(|value| value.trim().to_lowercase());
     essence.is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
 }
 
 fn unread(error: &actix_web::Error) -> Problem {
     match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Problem::new(Code::PayloadTooLarge, format!("a body may be {LIMIT} bytes long")),
+        Some(PayloadError::Overflow) => {
+            Problem::new(Code::PayloadTooLarge, format!("a body may be {LIMIT} bytes long"))
+        }
         _ => Problem::new(Code::MalformedBody, "the body could not be read to its end"),
     }
 }
@@ -81,7 +88,10 @@ fn refused(error: serde_json::Error, pointer: String) -> Problem {
         Category::Data => {
             let detail = error.to_string();
             // Without serde's position: the pointer says where.
-            let detail = detail.rsplit_once(" at line ").map_or(detail.as_str(), |(what, _)| what).to_owned();
+            let detail = detail
+                .rsplit_once(" at line ")
+                .map_or(detail.as_str(), |(what, _)| what)
+                .to_owned();
             Problem::invalid(pointer, detail)
         }
         _ => Problem::new(Code::MalformedBody, error.to_string()),
@@ -90,12 +100,19 @@ fn refused(error: serde_json::Error, pointer: String) -> Problem {
 
 /// Everything that is wrong with a form, at once.
 pub fn check<T: Validate<Context = ()>>(value: &T) -> Result<(), Problem> {
-    let Err(report) = value.validate() else { return Ok(()) };
+    let Err(report) = value.validate() else {
+        return Ok(());
+    };
     let errors: Vec<_> = report
         .iter()
-        .map(|(path, error)| FieldError { pointer: pointer(&path.to_string()), detail: error.to_string() })
+        .map(|(path, error)| FieldError {
+            pointer: pointer(&path.to_string()),
+            detail: error.to_string(),
+        })
         .collect();
-    let detail = errors.first().map_or_else(String::new, |first| format!("{}: {}", first.pointer, first.detail));
+    let detail = errors.first().map_or_else(String::new, |first| {
+        format!("{}: {}", first.pointer, first.detail)
+    });
     Err(Problem::new(Code::ValidationFailed, detail).with_errors(errors))
 }
 
@@ -104,7 +121,11 @@ fn pointer(path: &str) -> String {
     if path.is_empty() || path == "." {
         return String::new();
     }
-    let path = path.replace('~', "~0").replace('/', "~1").replace('[', ".").replace(']', "");
+    let path = path
+        .replace('~', "~0")
+        .replace('/', "~1")
+        .replace('[', ".")
+        .replace(']', "");
     format!("/{}", path.trim_start_matches('.').replace('.', "/"))
 }
 
@@ -149,15 +170,26 @@ mod tests {
             ("{\"name\":\"a\"} x", Code::MalformedBody, ""),
             (deep.as_str(), Code::ValidationFailed, ""),
             ("{\"name\":1}", Code::ValidationFailed, "/name"),
-            ("{\"name\":\"a\",\"numbers\":[1,\"b\"]}", Code::ValidationFailed, "/numbers/1"),
-            ("{\"name\":\"a\",\"numbers\":[1,10]}", Code::ValidationFailed, "/numbers/1"),
+            (
+                "{\"name\":\"a\",\"numbers\":[1,\"b\"]}",
+                Code::ValidationFailed,
+                "/numbers/1",
+            ),
+            (
+                "{\"name\":\"a\",\"numbers\":[1,10]}",
+                Code::ValidationFailed,
+                "/numbers/1",
+            ),
             ("{\"name\":\"a\",\"nam\":1}", Code::ValidationFailed, "/nam"),
             ("{\"name\":\"\"}", Code::ValidationFailed, "/name"),
         ] {
             let problem = parse::<Sample>(body.as_bytes()).unwrap_err();
             assert_eq!(problem.code(), code, "{:.40}: {problem}", body);
             let json = problem.body(None);
-            let found = json.pointer("/errors/0/pointer").and_then(|p| p.as_str()).unwrap_or_default();
+            let found = json
+                .pointer("/errors/0/pointer")
+                .and_then(|p| p.as_str())
+                .unwrap_or_default();
             assert_eq!(found, pointer, "{:.40}: {json}", body);
         }
         assert!(parse::<Sample>(b"{\"name\":\"a\",\"numbers\":[1]}").is_ok());

@@ -68,12 +68,19 @@ impl IfMatch {
                 tags.push(tag.to_owned());
             }
         }
-        Ok(if tags.is_empty() { Self::Absent } else { Self::Tags(tags) })
+        Ok(if tags.is_empty() {
+            Self::Absent
+        } else {
+            Self::Tags(tags)
+        })
     }
 }
 
 fn unreadable() -> Problem {
-    Problem::new(Code::InvalidHeader, "If-Match must be * or quoted entity tags, such as \"3\"")
+    Problem::new(
+        Code::InvalidHeader,
+        "If-Match must be * or quoted entity tags, such as \"3\"",
+    )
 }
 
 impl FromRequest for IfMatch {
@@ -91,16 +98,36 @@ mod tests {
     use actix_web::test::TestRequest;
 
     fn read(value: &str) -> Result<IfMatch, Problem> {
-        IfMatch::read(&TestRequest::default().insert_header((header::IF_MATCH, value)).to_http_request())
+        IfMatch::read(
+            &TestRequest::default()
+                .insert_header((header::IF_MATCH, value))
+                .to_http_request(),
+        )
     }
 
     #[test]
     fn tags_are_read_and_compared_strongly() {
-        for (header, fits) in [("*", true), ("\"3\"", true), ("\"2\", \"3\"", true), ("\"2\"", false), ("W/\"3\"", false)] {
-            assert_eq!(read(header).unwrap().require(3, "queued").is_ok(), fits, "{header}");
+        for (header, fits) in [
+            ("*", true),
+            ("\"3\"", true),
+            ("\"2\", \"3\"", true),
+            ("\"2\"", false),
+            ("W/\"3\"", false),
+        ] {
+            assert_eq!(
+                read(header).unwrap().require(3, "queued").is_ok(),
+                fits,
+                "{header}"
+            );
         }
         assert_eq!(read("3").unwrap_err().code(), Code::InvalidHeader);
-        assert_eq!(IfMatch::Absent.require(3, "queued").unwrap_err().code(), Code::PreconditionRequired);
-        assert_eq!(read("\"2\"").unwrap().require(3, "queued").unwrap_err().code(), Code::PreconditionFailed);
+        assert_eq!(
+            IfMatch::Absent.require(3, "queued").unwrap_err().code(),
+            Code::PreconditionRequired
+        );
+        assert_eq!(
+            read("\"2\"").unwrap().require(3, "queued").unwrap_err().code(),
+            Code::PreconditionFailed
+        );
     }
 }

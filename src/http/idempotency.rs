@@ -34,8 +34,12 @@ impl FromRequest for IdempotencyKey {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let refused =
-            || Problem::new(Code::InvalidHeader, "Idempotency-Key must be 1 to 255 visible ASCII characters");
+        let refused = || {
+            Problem::new(
+                Code::InvalidHeader,
+                "Idempotency-Key must be 1 to 255 visible ASCII characters",
+            )
+        };
         let key = match request.headers().get("idempotency-key") {
             None => Ok(None),
             Some(value) => match value.to_str() {
@@ -103,7 +107,9 @@ impl IdempotencyKey {
             body: answer.body.clone(),
             created_at: now,
         };
-        diesel::insert_into(idempotency_keys::table).values(kept).execute(conn)?;
+        diesel::insert_into(idempotency_keys::table)
+            .values(kept)
+            .execute(conn)?;
         Ok(answer)
     }
 }
@@ -111,7 +117,10 @@ impl IdempotencyKey {
 impl Kept {
     fn replay(self, digest: &str) -> Result<Answer, Problem> {
         if self.digest != digest {
-            return Err(Problem::new(Code::IdempotencyKeyReused, "use a new key for a new call"));
+            return Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                "use a new key for a new call",
+            ));
         }
         Ok(Answer {
             status: u16::try_from(self.status).unwrap_or(200),
@@ -125,7 +134,10 @@ impl Kept {
 fn in_progress(error: diesel::result::Error) -> Problem {
     let problem = Problem::from(error);
     if problem.to_string().contains("lock timeout") {
-        return Problem::new(Code::IdempotencyInProgress, "the first call with this key is still running");
+        return Problem::new(
+            Code::IdempotencyInProgress,
+            "the first call with this key is still running",
+        );
     }
     problem
 }

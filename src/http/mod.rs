@@ -4,10 +4,12 @@
 //! Who calls is not known here: that is `identity`.
 
 pub mod answer;
+pub mod bell;
 pub mod body;
 pub mod etag;
 pub mod idempotency;
 pub mod page;
+pub mod porch;
 
 pub use answer::Answer;
 pub use body::{Form, Query};

@@ -64,10 +64,17 @@ impl Cursors {
     ) -> Result<Page<K>, Problem> {
         let limit = limit.unwrap_or(DEFAULT);
         if !(1..=MOST).contains(&limit) {
-            return Err(Problem::new(Code::InvalidQuery, format!("limit must be from 1 to {MOST}")));
+            return Err(Problem::new(
+                Code::InvalidQuery,
+                format!("limit must be from 1 to {MOST}"),
+            ));
         }
         let after = cursor.map(|cursor| self.open(cursor, &binding)).transpose()?;
-        Ok(Page { limit: usize::try_from(limit).unwrap_or(1), after, binding })
+        Ok(Page {
+            limit: usize::try_from(limit).unwrap_or(1),
+            after,
+            binding,
+        })
     }
 
     /// Cuts `rows` (one more than the limit was asked of the database) into a page.
@@ -84,7 +91,10 @@ impl Cursors {
             Some(last) if more => Some(self.seal(&key(last), &page.binding)?),
             _ => None,
         };
-        Ok(Items { items: rows.into_iter().map(view).collect(), next_cursor })
+        Ok(Items {
+            items: rows.into_iter().map(view).collect(),
+            next_cursor,
+        })
     }
 
     fn seal<K: Serialize>(&self, key: &K, binding: &str) -> Result<String, Problem> {
@@ -95,10 +105,16 @@ impl Cursors {
     }
 
     fn open<K: DeserializeOwned>(&self, cursor: &str, binding: &str) -> Result<K, Problem> {
-        let refused = || Problem::new(Code::InvalidCursor, "take the cursor from `next_cursor` of this very list");
+        let refused = || {
+            Problem::new(
+                Code::InvalidCursor,
+                "take the cursor from `next_cursor` of this very list",
+            )
+        };
         let sealed = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
         let (tag, key) = sealed.split_at_checked(TAG).ok_or_else(refused)?;
-        aws_lc_rs::constant_time::verify_slices_are_equal(tag, &self.tag(key, binding)).map_err(|_| refused())?;
+        aws_lc_rs::constant_time::verify_slices_are_equal(tag, &self.tag(key, binding))
+            .map_err(|_| refused())?;
         serde_json::from_slice(key).map_err(|_| refused())
     }
 
@@ -131,8 +147,15 @@ mod tests {
         let cursor = items.next_cursor.unwrap();
         let next: Page<i32> = cursors.page(None, Some(&cursor), "/a?x=1".into()).unwrap();
         assert_eq!(next.after, Some(2));
-        for (cursor, binding) in [(cursor.as_str(), "/a?x=2"), ("", "/a?x=1"), ("AAAA", "/a?x=1"), ("!!", "/a?x=1")] {
-            let refused = cursors.page::<i32>(None, Some(cursor), binding.into()).unwrap_err();
+        for (cursor, binding) in [
+            (cursor.as_str(), "/a?x=2"),
+            ("", "/a?x=1"),
+            ("AAAA", "/a?x=1"),
+            ("!!", "/a?x=1"),
+        ] {
+            let refused = cursors
+                .page::<i32>(None, Some(cursor), binding.into())
+                .unwrap_err();
             assert_eq!(refused.code(), Code::InvalidCursor);
         }
         let other = Cursors::new(b"other").page::<i32>(None, Some(&cursor), "/a?x=1".into());
@@ -142,7 +165,12 @@ mod tests {
     #[test]
     fn a_limit_is_from_1_to_200() {
         for (limit, fits) in [(0, false), (1, true), (200, true), (201, false)] {
-            assert_eq!(Cursors::new(b"k").page::<i32>(Some(limit), None, String::new()).is_ok(), fits);
+            assert_eq!(
+                Cursors::new(b"k")
+                    .page::<i32>(Some(limit), None, String::new())
+                    .is_ok(),
+                fits
+            );
         }
     }
 }

@@ -105,7 +105,11 @@ pub struct NewUser {
 }
 
 /// Creates a tenant.
-pub fn create_tenant(conn: &mut Connection, caller: &Caller, form: &NewTenant) -> Result<TenantView, Problem> {
+pub fn create_tenant(
+    conn: &mut Connection,
+    caller: &Caller,
+    form: &NewTenant,
+) -> Result<TenantView, Problem> {
     caller.require(Right::ManageTenants)?;
     let (region_slugs, service_slugs) = (unique(&form.regions), unique(&form.services));
     known_slugs(conn, &region_slugs, &service_slugs)?;
@@ -139,7 +143,10 @@ fn contacts(form: &NewTenant, tenant_id: TenantId, now: Moment) -> Result<Vec<Co
     for (place, contact) in form.contacts.iter().enumerate() {
         let email = text::email_address(&contact.email).unwrap_or_default();
         if contacts.iter().any(|other| other.email == email) {
-            return Err(Problem::invalid(format!("/contacts/{place}/email"), "is there twice"));
+            return Err(Problem::invalid(
+                format!("/contacts/{place}/email"),
+                "is there twice",
+            ));
         }
         contacts.push(Contact {
             tenant_id,
@@ -147,7 +154,10 @@ fn contacts(form: &NewTenant, tenant_id: TenantId, now: Moment) -> Result<Vec<Co
             email,
             name: contact.name.trim().to_owned(),
             locale: contact.locale.clone().unwrap_or_else(|| form.locale.clone()),
-            time_zone: contact.time_zone.clone().unwrap_or_else(|| form.time_zone.clone()),
+            time_zone: contact
+                .time_zone
+                .clone()
+                .unwrap_or_else(|| form.time_zone.clone()),
         });
     }
     Ok(contacts)
@@ -161,15 +171,26 @@ fn unique(slugs: &[String]) -> Vec<String> {
 }
 
 /// 422 with a pointer to each region and service that the catalog does not have.
-pub fn known_slugs(conn: &mut Connection, wanted_regions: &[String], wanted_services: &[String]) -> Result<(), Problem> {
-    let known_regions: Vec<String> =
-        regions::table.filter(regions::slug.eq_any(wanted_regions.to_vec())).select(regions::slug).load(conn)?;
-    let known_services: Vec<String> =
-        services::table.filter(services::slug.eq_any(wanted_services.to_vec())).select(services::slug).load(conn)?;
+pub fn known_slugs(
+    conn: &mut Connection,
+    wanted_regions: &[String],
+    wanted_services: &[String],
+) -> Result<(), Problem> {
+    let known_regions: Vec<String> = regions::table
+        .filter(regions::slug.eq_any(wanted_regions.to_vec()))
+        .select(regions::slug)
+        .load(conn)?;
+    let known_services: Vec<String> = services::table
+        .filter(services::slug.eq_any(wanted_services.to_vec()))
+        .select(services::slug)
+        .load(conn)?;
     let unknown = |field: &str, wanted: &[String], known: &[String]| -> Vec<FieldError> {
         let missing = wanted.iter().filter(|slug| !known.contains(slug));
         missing
-            .map(|slug| FieldError { pointer: format!("/{field}"), detail: format!("there is no `{slug}`") })
+            .map(|slug| FieldError {
+                pointer: format!("/{field}"),
+                detail: format!("there is no `{slug}`"),
+            })
             .collect()
     };
     let mut errors = unknown("regions", wanted_regions, &known_regions);
@@ -196,7 +217,10 @@ pub fn create_user(
     let now = caller.now();
     crate::db::lock::exclusive(conn, crate::db::lock::Key::named(&format!("person {email}")))?;
     if store::person_by_email(conn, &email)?.is_some() {
-        return Err(Problem::new(Code::AlreadyExists, format!("there is somebody with the address {email}")));
+        return Err(Problem::new(
+            Code::AlreadyExists,
+            format!("there is somebody with the address {email}"),
+        ));
     }
     let person = Person {
         id: Id::at(now),
@@ -209,7 +233,12 @@ pub fn create_user(
         created_at: now,
         updated_at: now,
     };
-    let membership = Membership { tenant_id, person_id: person.id, role: form.role, created_at: now };
+    let membership = Membership {
+        tenant_id,
+        person_id: person.id,
+        role: form.role,
+        created_at: now,
+    };
     store::create_person(conn, &person)?;
     store::create_membership(conn, &membership)?;
     let event = Event::new(
@@ -226,11 +255,19 @@ pub fn create_user(
 /// The tenant a new user belongs to; a tenant's administrator makes users of its own tenant only.
 fn tenant_of_user(conn: &mut Connection, caller: &Caller, form: &NewUser) -> Result<TenantId, Problem> {
     match (caller.scope(), form.tenant_id, form.role.is_staff()) {
-        (Scope::Tenant(_), Some(_), _) => Err(Problem::invalid("/tenant_id", "is not for you to name: it is your own")),
-        (Scope::Tenant(_), None, true) => Err(Problem::invalid("/role", "must be tenant_admin or tenant_viewer")),
+        (Scope::Tenant(_), Some(_), _) => Err(Problem::invalid(
+            "/tenant_id",
+            "is not for you to name: it is your own",
+        )),
+        (Scope::Tenant(_), None, true) => {
+            Err(Problem::invalid("/role", "must be tenant_admin or tenant_viewer"))
+        }
         (Scope::Tenant(own), None, false) => Ok(own),
         (Scope::All, None, true) => Ok(PROVIDER),
-        (Scope::All, Some(_), true) => Err(Problem::invalid("/tenant_id", "is only for tenant_admin and tenant_viewer")),
+        (Scope::All, Some(_), true) => Err(Problem::invalid(
+            "/tenant_id",
+            "is only for tenant_admin and tenant_viewer",
+        )),
         (Scope::All, None, false) => Err(Problem::invalid("/tenant_id", "is needed for this role")),
         (Scope::All, Some(tenant), false) => match store::tenant(conn, tenant)? {
             Some(found) if found.id != PROVIDER => Ok(found.id),
@@ -278,8 +315,15 @@ pub fn choose_membership(
         (1, Some(only)) => Ok(only),
         (0, _) => Err(Problem::new(Code::SignInFailed, "e-mail or password is wrong")),
         (_, last) => {
-            let tenants: Vec<_> = fitting.into_iter().chain(last).map(|membership| membership.tenant_id).collect();
-            Err(Problem::new(Code::TenantAmbiguous, "name the tenant with tenant_id").with("tenants", tenants))
+            let tenants: Vec<_> = fitting
+                .into_iter()
+                .chain(last)
+                .map(|membership| membership.tenant_id)
+                .collect();
+            Err(
+                Problem::new(Code::TenantAmbiguous, "name the tenant with tenant_id")
+                    .with("tenants", tenants),
+            )
         }
     }
 }

@@ -65,24 +65,48 @@ async fn login(
     tokens: web::Data<Tokens>,
     clock: web::Data<Clock>,
 ) -> Result<HttpResponse, Problem> {
-    let Login { email, password, tenant_id } = form.value;
+    let Login {
+        email,
+        password,
+        tenant_id,
+    } = form.value;
     let email = text::email_address(&email);
     let found = db
         .read(move |conn| {
-            let person = email.map(|email| store::person_by_email(conn, &email)).transpose()?.flatten();
-            let memberships = person.as_ref().map(|person| store::memberships_of(conn, person.id)).transpose()?;
+            let person = email
+                .map(|email| store::person_by_email(conn, &email))
+                .transpose()?
+                .flatten();
+            let memberships = person
+                .as_ref()
+                .map(|person| store::memberships_of(conn, person.id))
+                .transpose()?;
             Ok(person.zip(memberships))
         })
         .await?;
-    let hash = found.as_ref().and_then(|(person, _)| person.password_hash.clone());
+    let hash = found
+        .as_ref()
+        .and_then(|(person, _)| person.password_hash.clone());
     let fits = password::verify(password, hash).await?;
     let refused = || Problem::new(Code::SignInFailed, "e-mail or password is wrong");
-    let (person, memberships) = found.filter(|(person, _)| fits && !person.disabled).ok_or_else(refused)?;
+    let (person, memberships) = found
+        .filter(|(person, _)| fits && !person.disabled)
+        .ok_or_else(refused)?;
     let membership = actions::choose_membership(memberships, tenant_id)?;
-    let access_token =
-        tokens.mint(person.id, membership.tenant_id, membership.role, clock.now().into())?;
-    let session = Session { access_token, token_type: "Bearer", expires_in: tokens.lifetime_seconds() };
-    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(session))
+    let access_token = tokens.mint(
+        person.id,
+        membership.tenant_id,
+        membership.role,
+        clock.now().into(),
+    )?;
+    let session = Session {
+        access_token,
+        token_type: "Bearer",
+        expires_in: tokens.lifetime_seconds(),
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header(("cache-control", "no-store"))
+        .json(session))
 }
 
 /// Who am I
@@ -126,9 +150,17 @@ async fn list_tenants(
     let page: Page<TenantId> = cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
     let answer = caller.read(move |conn, _| {
         let rows = store::tenants(conn, page.after, page.fetch())?;
-        let items = cursors.cut(&page, rows, |tenant| tenant.id, |tenant| store::tenant_view(conn, tenant))?;
+        let items = cursors.cut(
+            &page,
+            rows,
+            |tenant| tenant.id,
+            |tenant| store::tenant_view(conn, tenant),
+        )?;
         let views = items.items.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Answer::ok(&Items { items: views, next_cursor: items.next_cursor })
+        Answer::ok(&Items {
+            items: views,
+            next_cursor: items.next_cursor,
+        })
     });
     Ok(answer.await?.respond())
 }
@@ -181,7 +213,9 @@ async fn list_users(
         };
         let rows = store::members(conn, tenant, page.after, page.fetch())?;
         let key = |row: &(super::Person, super::Membership)| (row.1.person_id, row.1.tenant_id);
-        Answer::ok(&cursors.cut(&page, rows, key, |(person, membership)| UserView::of(person, &membership))?)
+        Answer::ok(&cursors.cut(&page, rows, key, |(person, membership)| {
+            UserView::of(person, &membership)
+        })?)
     });
     Ok(answer.await?.respond())
 }
@@ -191,5 +225,7 @@ async fn list_users(
 #[get("/.well-known/jwks.json")]
 pub async fn jwks(tokens: web::Data<Tokens>) -> HttpResponse {
     let keys: JwkSet = tokens.keys().public();
-    HttpResponse::Ok().insert_header(("cache-control", "public, max-age=60")).json(keys)
+    HttpResponse::Ok()
+        .insert_header(("cache-control", "public, max-age=60"))
+        .json(keys)
 }

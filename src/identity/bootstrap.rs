@@ -19,13 +19,24 @@ pub struct FirstOperator {
 }
 
 /// Makes provider and first operator if there is no operator yet.
-pub async fn first_operator(db: &Db, settings: &Settings, now: Moment) -> Result<Option<FirstOperator>, Problem> {
+pub async fn first_operator(
+    db: &Db,
+    settings: &Settings,
+    now: Moment,
+) -> Result<Option<FirstOperator>, Problem> {
     if db.read(has_operator).await? {
         return Ok(None);
     }
-    let email = settings.operator_email.clone().unwrap_or_else(|| "operator@localhost".to_owned());
+    let email = settings
+        .operator_email
+        .clone()
+        .unwrap_or_else(|| "operator@localhost".to_owned());
     let made_up = settings.operator_password.is_none().then(random_password);
-    let password = settings.operator_password.clone().or_else(|| made_up.clone()).unwrap_or_default();
+    let password = settings
+        .operator_password
+        .clone()
+        .or_else(|| made_up.clone())
+        .unwrap_or_default();
     let hash = password::hash(password).await?;
     let address = email.clone();
     let made = db
@@ -38,11 +49,16 @@ pub async fn first_operator(db: &Db, settings: &Settings, now: Moment) -> Result
             Ok(true)
         })
         .await?;
-    Ok(made.then_some(FirstOperator { email, password: made_up }))
+    Ok(made.then_some(FirstOperator {
+        email,
+        password: made_up,
+    }))
 }
 
 fn has_operator(conn: &mut Connection) -> Result<bool, Problem> {
-    let operators = memberships::table.filter(memberships::role.eq(Role::Operator)).count();
+    let operators = memberships::table
+        .filter(memberships::role.eq(Role::Operator))
+        .count();
     Ok(operators.get_result::<i64>(conn)? > 0)
 }
 
@@ -73,8 +89,12 @@ fn create(conn: &mut Connection, email: &str, hash: &str, now: Moment) -> Result
         updated_at: now,
     };
     store::create_person(conn, &operator)?;
-    let membership =
-        Membership { tenant_id: PROVIDER, person_id: operator.id, role: Role::Operator, created_at: now };
+    let membership = Membership {
+        tenant_id: PROVIDER,
+        person_id: operator.id,
+        role: Role::Operator,
+        created_at: now,
+    };
     store::create_membership(conn, &membership)
 }
 
@@ -83,5 +103,9 @@ fn random_password() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
     let mut bytes = [0u8; 24];
     rand::fill(&mut bytes);
-    bytes.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32))).map(|letter| char::from(*letter)).collect()
+    bytes
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)))
+        .map(|letter| char::from(*letter))
+        .collect()
 }

@@ -19,6 +19,7 @@ use super::store;
 use super::tokens::{Claims, Tokens};
 use crate::clock::Clock;
 use crate::db::{Connection, Db, Moment, PersonId, Scope, TenantId};
+use crate::http::bell::Bell;
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::{Answer, IfMatch};
 use crate::journal::{Actor, Side};
@@ -35,7 +36,12 @@ struct Known {
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(60)).build())
+        Self(
+            Cache::builder()
+                .max_capacity(50_000)
+                .time_to_live(Duration::from_secs(60))
+                .build(),
+        )
     }
 }
 
@@ -45,6 +51,7 @@ pub struct Caller {
     known: Arc<Known>,
     clock: Clock,
     db: Db,
+    bell: Bell,
     idempotency: IdempotencyKey,
     /// The precondition of the call.
     pub if_match: IfMatch,
@@ -75,7 +82,11 @@ impl Caller {
 
     /// Whose rows the caller may see.
     pub fn scope(&self) -> Scope {
-        if self.is_staff() { Scope::All } else { Scope::Tenant(self.tenant()) }
+        if self.is_staff() {
+            Scope::All
+        } else {
+            Scope::Tenant(self.tenant())
+        }
     }
 
     /// Now. Asked after a lock is taken, it is later than whatever the lock waited for.
@@ -85,8 +96,16 @@ impl Caller {
 
     /// The caller in the history.
     pub fn actor(&self) -> Actor {
-        let side = if self.is_staff() { Side::Staff } else { Side::Tenant };
-        Actor { side, id: Some(self.person()), name: self.known.name.clone() }
+        let side = if self.is_staff() {
+            Side::Staff
+        } else {
+            Side::Tenant
+        };
+        Actor {
+            side,
+            id: Some(self.person()),
+            name: self.known.name.clone(),
+        }
     }
 
     /// Whether the caller has this right.
@@ -99,7 +118,10 @@ impl Caller {
         if self.may(right) {
             return Ok(());
         }
-        Err(Problem::new(Code::Forbidden, format!("a {} may not do this", self.role())))
+        Err(Problem::new(
+            Code::Forbidden,
+            format!("a {} may not do this", self.role()),
+        ))
     }
 
     /// What a cursor of this call is bound to: caller, path and filters.
@@ -131,13 +153,16 @@ impl Caller {
         body: web::Bytes,
         work: impl Fn(&mut Connection, &Caller) -> Result<Answer, Problem> + Send + Sync + 'static,
     ) -> Result<HttpResponse, Problem> {
-        let db = self.db.clone();
+        let (db, bell) = (self.db.clone(), self.bell.clone());
         let answer = db.write(move |conn| {
             self.confirm(conn)?;
             let whose = (self.tenant(), self.person());
-            self.idempotency.once(conn, whose, &body, self.now(), |conn| work(conn, &self))
+            self.idempotency
+                .once(conn, whose, &body, self.now(), |conn| work(conn, &self))
         });
-        Ok(answer.await?.respond())
+        let answer = answer.await?;
+        bell.ring();
+        Ok(answer.respond())
     }
 
     /// 401 if the account, its role or its tenant is no longer what the token says.
@@ -150,7 +175,10 @@ impl Caller {
 }
 
 fn no_longer() -> Problem {
-    Problem::new(Code::Unauthenticated, "the account is disabled or its role has changed: sign in again")
+    Problem::new(
+        Code::Unauthenticated,
+        "the account is disabled or its role has changed: sign in again",
+    )
 }
 
 impl FromRequest for Caller {
@@ -164,9 +192,18 @@ impl FromRequest for Caller {
         Box::pin(async move {
             let clock = part::<Clock>(&request)?;
             let db = part::<Db>(&request)?;
+            let bell = part::<Bell>(&request)?;
             let known = authenticate(&request, &clock, &db).await?;
             let address = address(&request);
-            Ok(Self { known, clock, db, idempotency: idempotency?, if_match: if_match?, address })
+            Ok(Self {
+                known,
+                clock,
+                db,
+                bell,
+                idempotency: idempotency?,
+                if_match: if_match?,
+                address,
+            })
         })
     }
 }
@@ -199,7 +236,9 @@ async fn authenticate(request: &HttpRequest, clock: &Clock, db: &Db) -> Result<A
     }
     let claims = part::<Tokens>(request)?.verify(token, now)?;
     let (sub, tenant) = (claims.sub, claims.tenant);
-    let standing = db.read_here(move |conn| store::standing(conn, sub, tenant)).await?;
+    let standing = db
+        .read_here(move |conn| store::standing(conn, sub, tenant))
+        .await?;
     let (role, name) = standing.ok_or_else(no_longer)?;
     if role != claims.role {
         return Err(no_longer());
@@ -211,8 +250,21 @@ async fn authenticate(request: &HttpRequest, clock: &Clock, db: &Db) -> Result<A
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1); the scheme in any case.
 fn bearer(request: &HttpRequest) -> Result<&str, Problem> {
-    let missing = || Problem::new(Code::Unauthenticated, "send Authorization: Bearer with an access token");
+    let missing = || {
+        Problem::new(
+            Code::Unauthenticated,
+            "send Authorization: Bearer with an access token",
+        )
+    };
     let value = request.headers().get(header::AUTHORIZATION).ok_or_else(missing)?;
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or_else(missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(token.trim())
+    } else {
+        Err(missing())
+    }
 }

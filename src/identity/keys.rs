@@ -36,7 +36,8 @@ impl Secret {
             return Ok(Self(given.into()));
         }
         let path = data_dir.join("secret");
-        let failed = |error: std::io::Error| Problem::internal(format!("cannot use {}: {error}", path.display()));
+        let failed =
+            |error: std::io::Error| Problem::internal(format!("cannot use {}: {error}", path.display()));
         if !path.exists() {
             let mut bytes = [0u8; 32];
             rand::fill(&mut bytes);
@@ -49,7 +50,11 @@ impl Secret {
     /// A key of 32 bytes for one purpose (HMAC-SHA256 of its name).
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
-        hmac::sign(&key, purpose.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default()
+        hmac::sign(&key, purpose.as_bytes())
+            .as_ref()
+            .first_chunk()
+            .copied()
+            .unwrap_or_default()
     }
 
     fn sealing(&self) -> Result<RandomizedNonceKey, Problem> {
@@ -123,7 +128,9 @@ impl Keys {
 
     /// The key that signs.
     pub fn newest(&self) -> Result<&SigningKey, Problem> {
-        self.0.first().ok_or_else(|| Problem::internal("there is no signing key"))
+        self.0
+            .first()
+            .ok_or_else(|| Problem::internal("there is no signing key"))
     }
 
     /// The key of this name.
@@ -133,7 +140,9 @@ impl Keys {
 
     /// The public halves (RFC 7517 §5).
     pub fn public(&self) -> JwkSet {
-        JwkSet { keys: self.0.iter().map(|key| key.jwk.clone()).collect() }
+        JwkSet {
+            keys: self.0.iter().map(|key| key.jwk.clone()).collect(),
+        }
     }
 }
 
@@ -145,11 +154,20 @@ impl SigningKey {
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let decoding = DecodingKey::from_jwk(&jwk).map_err(Problem::internal)?;
-        Ok(Self { kid, encoding, decoding, jwk })
+        Ok(Self {
+            kid,
+            encoding,
+            decoding,
+            jwk,
+        })
     }
 }
 
-fn load_or_make(conn: &mut Connection, secret: &Secret, now: Moment) -> Result<Vec<(String, String)>, Problem> {
+fn load_or_make(
+    conn: &mut Connection,
+    secret: &Secret,
+    now: Moment,
+) -> Result<Vec<(String, String)>, Problem> {
     lock::exclusive(conn, lock::Key::named("signing keys"))?;
     let all = signing_keys::table
         .order((signing_keys::created_at.desc(), signing_keys::id))
@@ -161,8 +179,15 @@ fn load_or_make(conn: &mut Connection, secret: &Secret, now: Moment) -> Result<V
     let pair = aws_lc_rs::signature::Ed25519KeyPair::generate().map_err(Problem::internal)?;
     let private = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair)
         .map_err(Problem::internal)?;
-    let name = digest::digest(&digest::SHA256, aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref());
-    let kid: String = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(name).chars().take(16).collect();
+    let name = digest::digest(
+        &digest::SHA256,
+        aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref(),
+    );
+    let kid: String = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .encode(name)
+        .chars()
+        .take(16)
+        .collect();
     let sealed = secret.seal(&kid, private.as_ref())?;
     diesel::insert_into(signing_keys::table)
         .values((

@@ -4,8 +4,8 @@
 
 use std::sync::LazyLock;
 
-use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 
 use crate::problem::{Code, Problem};
@@ -17,11 +17,17 @@ static TURNS: Semaphore = Semaphore::const_new(4);
 static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| compute("nobody has this password").ok());
 
 fn argon2() -> Argon2<'static> {
-    Argon2::new(argon2::Algorithm::Argon2id, Version::V0x13, Params::new(19_456, 2, 1, None).unwrap_or_default())
+    Argon2::new(
+        argon2::Algorithm::Argon2id,
+        Version::V0x13,
+        Params::new(19_456, 2, 1, None).unwrap_or_default(),
+    )
 }
 
 fn compute(password: &str) -> Result<String, Problem> {
-    let hash = argon2().hash_password(password.as_bytes()).map_err(|error| Problem::internal(error.to_string()))?;
+    let hash = argon2()
+        .hash_password(password.as_bytes())
+        .map_err(|error| Problem::internal(error.to_string()))?;
     Ok(hash.to_string())
 }
 
@@ -47,7 +53,10 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool, Prob
 }
 
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    let _turn = TURNS.acquire().await.map_err(|_| Problem::new(Code::Unavailable, "shutting down"))?;
+    let _turn = TURNS
+        .acquire()
+        .await
+        .map_err(|_| Problem::new(Code::Unavailable, "shutting down"))?;
     tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
 }
 

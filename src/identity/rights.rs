@@ -80,7 +80,10 @@ mod tests {
     fn an_operator_may_everything_and_a_viewer_only_reads() {
         for right in Right::ALL {
             assert!(allows(Operator, *right), "{right:?}");
-            let reads = matches!(right, Right::ReadCatalog | Right::ReadIncidents | Right::ReadRequests);
+            let reads = matches!(
+                right,
+                Right::ReadCatalog | Right::ReadIncidents | Right::ReadRequests
+            );
             assert_eq!(allows(TenantViewer, *right), reads, "{right:?}");
         }
     }

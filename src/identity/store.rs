@@ -27,7 +27,11 @@ pub fn standing(
 
 /// The tenant of this id.
 pub fn tenant(conn: &mut Connection, id: TenantId) -> Result<Option<Tenant>, Problem> {
-    Ok(tenants::table.find(id).select(Tenant::as_select()).first(conn).optional()?)
+    Ok(tenants::table
+        .find(id)
+        .select(Tenant::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// Tenants after `after`, newest last; never the provider.
@@ -74,7 +78,12 @@ pub fn tenant_view(conn: &mut Connection, tenant: Tenant) -> Result<TenantView, 
         services: services_of(conn, tenant.id)?,
         contacts: contacts
             .into_iter()
-            .map(|c| ContactView { email: c.email, name: c.name, locale: c.locale, time_zone: c.time_zone })
+            .map(|c| ContactView {
+                email: c.email,
+                name: c.name,
+                locale: c.locale,
+                time_zone: c.time_zone,
+            })
             .collect(),
         id: tenant.id,
         name: tenant.name,
@@ -89,7 +98,11 @@ pub fn tenant_view(conn: &mut Connection, tenant: Tenant) -> Result<TenantView, 
 
 /// The person of this id.
 pub fn person(conn: &mut Connection, id: PersonId) -> Result<Option<Person>, Problem> {
-    Ok(people::table.find(id).select(Person::as_select()).first(conn).optional()?)
+    Ok(people::table
+        .find(id)
+        .select(Person::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// Name and address of people, by id.
@@ -102,7 +115,11 @@ pub fn names(conn: &mut Connection, ids: &[PersonId]) -> Result<Vec<(PersonId, S
 
 /// The person with this (normalised) address.
 pub fn person_by_email(conn: &mut Connection, email: &str) -> Result<Option<Person>, Problem> {
-    Ok(people::table.filter(people::email.eq(email)).select(Person::as_select()).first(conn).optional()?)
+    Ok(people::table
+        .filter(people::email.eq(email))
+        .select(Person::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// A person's memberships of tenants in good standing.
@@ -134,9 +151,9 @@ pub fn members(
     }
     if let Some((person, tenant)) = after {
         query = query.filter(
-            memberships::person_id
-                .gt(person)
-                .or(memberships::person_id.eq(person).and(memberships::tenant_id.gt(tenant))),
+            memberships::person_id.gt(person).or(memberships::person_id
+                .eq(person)
+                .and(memberships::tenant_id.gt(tenant))),
         );
     }
     Ok(query.load(conn)?)
@@ -150,7 +167,9 @@ pub fn create_person(conn: &mut Connection, person: &Person) -> Result<(), Probl
 
 /// Adds a membership.
 pub fn create_membership(conn: &mut Connection, membership: &Membership) -> Result<(), Problem> {
-    diesel::insert_into(memberships::table).values(membership).execute(conn)?;
+    diesel::insert_into(memberships::table)
+        .values(membership)
+        .execute(conn)?;
     Ok(())
 }
 
@@ -164,15 +183,27 @@ pub fn create_tenant(
 ) -> Result<(), Problem> {
     diesel::insert_into(tenants::table).values(tenant).execute(conn)?;
     for region in regions {
-        let row = (tenant_regions::tenant_id.eq(tenant.id), tenant_regions::region.eq(region));
-        diesel::insert_into(tenant_regions::table).values(row).execute(conn)?;
+        let row = (
+            tenant_regions::tenant_id.eq(tenant.id),
+            tenant_regions::region.eq(region),
+        );
+        diesel::insert_into(tenant_regions::table)
+            .values(row)
+            .execute(conn)?;
     }
     for service in services {
-        let row = (tenant_services::tenant_id.eq(tenant.id), tenant_services::service.eq(service));
-        diesel::insert_into(tenant_services::table).values(row).execute(conn)?;
+        let row = (
+            tenant_services::tenant_id.eq(tenant.id),
+            tenant_services::service.eq(service),
+        );
+        diesel::insert_into(tenant_services::table)
+            .values(row)
+            .execute(conn)?;
     }
     for contact in contacts {
-        diesel::insert_into(tenant_contacts::table).values(contact).execute(conn)?;
+        diesel::insert_into(tenant_contacts::table)
+            .values(contact)
+            .execute(conn)?;
     }
     Ok(())
 }

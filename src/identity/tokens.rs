@@ -50,7 +50,11 @@ pub struct Tokens {
 impl Tokens {
     /// With these keys, for this issuer.
     pub fn new(keys: Keys, issuer: String, lifetime: TimeDelta) -> Self {
-        Self { keys, issuer, lifetime }
+        Self {
+            keys,
+            issuer,
+            lifetime,
+        }
     }
 
     /// The keys.
@@ -89,7 +93,11 @@ impl Tokens {
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return Err(refused());
         }
-        let key = header.kid.as_deref().and_then(|kid| self.keys.find(kid)).ok_or_else(refused)?;
+        let key = header
+            .kid
+            .as_deref()
+            .and_then(|kid| self.keys.find(kid))
+            .ok_or_else(refused)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[&self.issuer]);
@@ -97,7 +105,9 @@ impl Tokens {
         // Against our clock, below.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(|_| refused())?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
+            .map_err(|_| refused())?
+            .claims;
         claims.check_time(now)?;
         Ok(claims)
     }
@@ -107,10 +117,17 @@ impl Claims {
     /// Whether the token is valid at this time.
     pub fn check_time(&self, now: Moment) -> Result<(), Problem> {
         let now = now.utc().timestamp();
-        if (self.nbf..self.exp).contains(&now) { Ok(()) } else { Err(refused()) }
+        if (self.nbf..self.exp).contains(&now) {
+            Ok(())
+        } else {
+            Err(refused())
+        }
     }
 }
 
 fn refused() -> Problem {
-    Problem::new(Code::Unauthenticated, "the access token is not valid (any more): sign in")
+    Problem::new(
+        Code::Unauthenticated,
+        "the access token is not valid (any more): sign in",
+    )
 }

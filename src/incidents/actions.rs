@@ -35,10 +35,16 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
     if let Some(follows) = form.follows
         && store::visible(conn, Scope::All, false, follows)?.is_none()
     {
-        return Err(Problem::invalid("/follows", "there is no such published incident"));
+        return Err(Problem::invalid(
+            "/follows",
+            "there is no such published incident",
+        ));
     }
     let now = caller.now();
-    if form.started_at.is_some_and(|at| at > now.plus(TimeDelta::minutes(5))) {
+    if form
+        .started_at
+        .is_some_and(|at| at > now.plus(TimeDelta::minutes(5)))
+    {
         return Err(Problem::invalid("/started_at", "must not be in the future"));
     }
     let incident = Incident {
@@ -60,7 +66,11 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
         updated_at: now,
     };
     store::create(conn, &incident, &services, &regions)?;
-    let entry = Entry { body: form.body.clone(), next_update_by: None, corrects: None };
+    let entry = Entry {
+        body: form.body.clone(),
+        next_update_by: None,
+        corrects: None,
+    };
     let (kind, broadcast) = match status {
         Status::Draft => (EventKind::IncidentDrafted, None),
         _ => (EventKind::IncidentOpened, Some(BroadcastKind::Opened)),
@@ -86,9 +96,16 @@ pub fn publish(
     change.if_match_required()?;
     let to = form.status.unwrap_or(Status::Investigating);
     change.transition(to, Call::Publish)?;
-    let draft = store::first_update(conn, id)?.map(|update| update.body).unwrap_or_default();
+    let draft = store::first_update(conn, id)?
+        .map(|update| update.body)
+        .unwrap_or_default();
     let body = form.body.clone().unwrap_or(draft);
-    change.commit(conn, Some(Entry::of(body)), EventKind::IncidentPublished, Some(BroadcastKind::Opened))
+    change.commit(
+        conn,
+        Some(Entry::of(body)),
+        EventKind::IncidentPublished,
+        Some(BroadcastKind::Opened),
+    )
 }
 
 /// Adds to the timeline, and may change the active status.
@@ -113,8 +130,17 @@ pub fn update(
         return Err(Problem::invalid("/corrects", format!("there is no update {seq}")));
     }
     change.incident.next_update_by = form.next_update_by;
-    let entry = Entry { body: form.body.clone(), next_update_by: form.next_update_by, corrects: form.corrects };
-    change.commit(conn, Some(entry), EventKind::IncidentUpdated, Some(BroadcastKind::Updated))
+    let entry = Entry {
+        body: form.body.clone(),
+        next_update_by: form.next_update_by,
+        corrects: form.corrects,
+    };
+    change.commit(
+        conn,
+        Some(entry),
+        EventKind::IncidentUpdated,
+        Some(BroadcastKind::Updated),
+    )
 }
 
 /// Ends an incident; its requests follow behind the call, unless they are kept.
@@ -155,8 +181,14 @@ pub fn reopen(
     change.if_match_required()?;
     change.transition(Status::Investigating, Call::Reopen)?;
     let incident = &mut change.incident;
-    if incident.resolved_at.is_none_or(|at| change.now.since(at) > window) {
-        return Err(Problem::new(Code::WindowExpired, "it was resolved too long ago; open one that follows it"));
+    if incident
+        .resolved_at
+        .is_none_or(|at| change.now.since(at) > window)
+    {
+        return Err(Problem::new(
+            Code::WindowExpired,
+            "it was resolved too long ago; open one that follows it",
+        ));
     }
     incident.resolved_at = None;
     if incident.cascade_state != CascadeState::None {
@@ -225,7 +257,11 @@ struct Entry {
 
 impl Entry {
     fn of(body: String) -> Self {
-        Self { body, next_update_by: None, corrects: None }
+        Self {
+            body,
+            next_update_by: None,
+            corrects: None,
+        }
     }
 }
 
@@ -243,11 +279,17 @@ impl<'a> Change<'a> {
         lock::exclusive(conn, lock::Key::of(id))?;
         let incident = store::visible(conn, caller.scope(), caller.may(Right::ReadDrafts), id)?;
         let incident = incident.ok_or_else(|| Problem::not_found("incident"))?;
-        Ok(Self { caller, incident, now: caller.now() })
+        Ok(Self {
+            caller,
+            incident,
+            now: caller.now(),
+        })
     }
 
     fn if_match_required(&self) -> Result<(), Problem> {
-        self.caller.if_match.require(self.incident.version, self.incident.status.as_str())
+        self.caller
+            .if_match
+            .require(self.incident.version, self.incident.status.as_str())
     }
 
     fn transition(&mut self, to: Status, call: Call) -> Result<(), Problem> {
@@ -268,7 +310,15 @@ impl<'a> Change<'a> {
         self.incident.version += 1;
         self.incident.updated_at = self.now;
         store::save(conn, &self.incident, loaded)?;
-        let made = tell(conn, self.caller, &self.incident, entry, kind, broadcast, self.now)?;
+        let made = tell(
+            conn,
+            self.caller,
+            &self.incident,
+            entry,
+            kind,
+            broadcast,
+            self.now,
+        )?;
         Ok((self.incident, made))
     }
 }
@@ -283,7 +333,12 @@ fn tell(
     broadcast: Option<BroadcastKind>,
     now: Moment,
 ) -> Result<Option<EventId>, Problem> {
-    if let Some(Entry { body, next_update_by, corrects }) = entry {
+    if let Some(Entry {
+        body,
+        next_update_by,
+        corrects,
+    }) = entry
+    {
         let update = Update {
             incident_id: incident.id,
             seq: incident.last_seq,

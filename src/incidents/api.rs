@@ -58,9 +58,16 @@ struct IncidentQuery {
 
 impl IncidentQuery {
     fn statuses(&self) -> Result<Vec<Status>, Problem> {
-        let unknown = |text: &str| Problem::new(Code::InvalidQuery, format!("`{text}` is no status of an incident"));
+        let unknown = |text: &str| {
+            Problem::new(
+                Code::InvalidQuery,
+                format!("`{text}` is no status of an incident"),
+            )
+        };
         let texts = self.status.iter().flat_map(|texts| texts.split(','));
-        texts.map(|text| Status::parse(text).ok_or_else(|| unknown(text))).collect()
+        texts
+            .map(|text| Status::parse(text).ok_or_else(|| unknown(text)))
+            .collect()
     }
 }
 
@@ -73,14 +80,23 @@ async fn list(
     cursors: web::Data<Cursors>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Right::ReadIncidents)?;
-    let page: Page<(i16, IncidentId)> = cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
+    let page: Page<(i16, IncidentId)> =
+        cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
     let statuses = query.0.statuses()?;
     let answer = caller.read(move |conn, caller| {
         let drafts = caller.may(Right::ReadDrafts);
         let rows = store::list(conn, caller.scope(), drafts, &statuses, page.after, page.fetch())?;
-        let items = cursors.cut(&page, rows, |row| (row.standing, row.id), |row| view(conn, caller, (row, None)))?;
+        let items = cursors.cut(
+            &page,
+            rows,
+            |row| (row.standing, row.id),
+            |row| view(conn, caller, (row, None)),
+        )?;
         let views = items.items.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Answer::ok(&Items { items: views, next_cursor: items.next_cursor })
+        Answer::ok(&Items {
+            items: views,
+            next_cursor: items.next_cursor,
+        })
     });
     Ok(answer.await?.respond())
 }
@@ -105,7 +121,11 @@ async fn read(caller: Caller, id: web::Path<IncidentId>) -> Result<HttpResponse,
     caller.require(Right::ReadIncidents)?;
     let done = caller.read(move |conn, caller| {
         let found = store::visible(conn, caller.scope(), caller.may(Right::ReadDrafts), *id)?;
-        answer(conn, caller, (found.ok_or_else(|| Problem::not_found("incident"))?, None))
+        answer(
+            conn,
+            caller,
+            (found.ok_or_else(|| Problem::not_found("incident"))?, None),
+        )
     });
     Ok(done.await?.respond())
 }
@@ -116,7 +136,7 @@ async fn read(caller: Caller, id: web::Path<IncidentId>) -> Result<HttpResponse,
 async fn publish(
     caller: Caller,
     id: web::Path<IncidentId>,
-    form: Form<Publish>
+    form: Form<Publish>,
 ) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
@@ -132,7 +152,7 @@ async fn publish(
 async fn update(
     caller: Caller,
     id: web::Path<IncidentId>,
-    form: Form<NewUpdate>
+    form: Form<NewUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
@@ -148,7 +168,7 @@ async fn update(
 async fn resolve(
     caller: Caller,
     id: web::Path<IncidentId>,
-    form: Form<Resolve>
+    form: Form<Resolve>,
 ) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
@@ -182,7 +202,7 @@ async fn reopen(
 async fn false_positive(
     caller: Caller,
     id: web::Path<IncidentId>,
-    form: Form<Statement>
+    form: Form<Statement>,
 ) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
@@ -198,7 +218,7 @@ async fn false_positive(
 async fn report(
     caller: Caller,
     id: web::Path<IncidentId>,
-    form: Form<Statement>
+    form: Form<Statement>,
 ) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
@@ -214,7 +234,7 @@ async fn report(
 async fn cancel(
     caller: Caller,
     id: web::Path<IncidentId>,
-    form: Form<Empty>
+    form: Form<Empty>,
 ) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, move |conn, caller| {
         let done = actions::cancel(conn, caller, *id)?;
@@ -239,7 +259,10 @@ async fn broadcasts(
         let rows = mail::store::broadcasts_of(conn, *id, page.after.unwrap_or(0), page.fetch())?;
         let items = cursors.cut(&page, rows, |row| row.seq, |row| mail::store::view(conn, row))?;
         let views = items.items.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Answer::ok(&Items { items: views, next_cursor: items.next_cursor })
+        Answer::ok(&Items {
+            items: views,
+            next_cursor: items.next_cursor,
+        })
     });
     Ok(answer.await?.respond())
 }

@@ -4,7 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::db::text_enum;
-use Status::{Cancelled, Draft, Duplicate, FalsePositive, Identified, Investigating, Monitoring, Resolved, Reviewed};
+use Status::{
+    Cancelled, Draft, Duplicate, FalsePositive, Identified, Investigating, Monitoring, Resolved, Reviewed,
+};
 
 text_enum! {
     /// Where an incident stands.
@@ -100,7 +102,10 @@ pub fn allowed(from: Status) -> Vec<Transition> {
             add(Cancelled, Call::Cancel);
         }
         Investigating | Identified | Monitoring => {
-            ACTIVE.into_iter().filter(|to| *to != from).for_each(|to| add(to, Call::Update));
+            ACTIVE
+                .into_iter()
+                .filter(|to| *to != from)
+                .for_each(|to| add(to, Call::Update));
             add(Resolved, Call::Resolve);
             add(FalsePositive, Call::FalsePositive);
             add(Duplicate, Call::Duplicate);
@@ -119,7 +124,11 @@ pub fn allowed(from: Status) -> Vec<Transition> {
 pub fn check(from: Status, to: Status, call: Call) -> Result<Status, Refusal> {
     let repeats = call == Call::Update && from == to && from.is_active();
     let allowed = allowed(from);
-    if repeats || allowed.contains(&Transition { to, call }) { Ok(to) } else { Err(Refusal { from, allowed }) }
+    if repeats || allowed.contains(&Transition { to, call }) {
+        Ok(to)
+    } else {
+        Err(Refusal { from, allowed })
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +161,12 @@ mod tests {
                     assert_eq!(found.is_ok(), expected, "{from} → {to} by {call}");
                     if let Err(refusal) = found {
                         assert_eq!(refusal.from, *from);
-                        assert!(refusal.allowed.iter().all(|t| contract(*from, t.to) == Some(t.call)));
+                        assert!(
+                            refusal
+                                .allowed
+                                .iter()
+                                .all(|t| contract(*from, t.to) == Some(t.call))
+                        );
                     }
                 }
             }
@@ -172,7 +186,11 @@ mod tests {
             (Duplicate, false, true),
             (Cancelled, false, false),
         ] {
-            assert_eq!((status.is_active(), status.is_ended()), (active, ended), "{status}");
+            assert_eq!(
+                (status.is_active(), status.is_ended()),
+                (active, ended),
+                "{status}"
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use super::lifecycle::Status;
 use super::model::{AuthorView, CascadeState, CascadeView, Incident, IncidentView, Update, UpdateView};
 use crate::db::schema::{
-    incident_regions, incident_services, incident_updates, incidents, people, service_requests, tenant_regions,
-    tenant_services, told,
+    incident_regions, incident_services, incident_updates, incidents, people, regions, service_requests,
+    services, tenant_regions, tenant_services, told,
 };
 use crate::db::{Connection, EventId, IncidentId, Moment, Scope, TenantId};
 use crate::problem::Problem;
@@ -17,7 +17,11 @@ pub type WithBroadcast = (Incident, Option<EventId>);
 
 /// The incident of this id, whoever asks.
 pub fn find(conn: &mut Connection, id: IncidentId) -> Result<Option<Incident>, Problem> {
-    Ok(incidents::table.find(id).select(Incident::as_select()).first(conn).optional()?)
+    Ok(incidents::table
+        .find(id)
+        .select(Incident::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// The services and regions that an incident and a tenant share.
@@ -64,8 +68,11 @@ pub fn list(
         query = query.filter(incidents::status.ne_all([Status::Draft, Status::Cancelled]));
     }
     if let Some((standing, id)) = after {
-        query = query
-            .filter(incidents::standing.gt(standing).or(incidents::standing.eq(standing).and(incidents::id.lt(id))));
+        query = query.filter(
+            incidents::standing
+                .gt(standing)
+                .or(incidents::standing.eq(standing).and(incidents::id.lt(id))),
+        );
     }
     if let Scope::Tenant(tenant) = scope {
         let services = incident_services::table
@@ -79,9 +86,15 @@ pub fn list(
         let bound = service_requests::table
             .filter(service_requests::incident_id.eq(incidents::id.nullable()))
             .filter(service_requests::tenant_id.eq(tenant));
-        let heard =
-            told::table.filter(told::incident_id.eq(incidents::id)).filter(told::tenant_id.eq(tenant));
-        query = query.filter(exists(services).and(exists(regions)).or(exists(bound)).or(exists(heard)));
+        let heard = told::table
+            .filter(told::incident_id.eq(incidents::id))
+            .filter(told::tenant_id.eq(tenant));
+        query = query.filter(
+            exists(services)
+                .and(exists(regions))
+                .or(exists(bound))
+                .or(exists(heard)),
+        );
     }
     Ok(query.load(conn)?)
 }
@@ -93,11 +106,15 @@ pub fn visible(
     with_drafts: bool,
     id: IncidentId,
 ) -> Result<Option<Incident>, Problem> {
-    let Some(incident) = find(conn, id)? else { return Ok(None) };
+    let Some(incident) = find(conn, id)? else {
+        return Ok(None);
+    };
     if !incident.status.is_published() {
         return Ok(Some(incident).filter(|_| with_drafts));
     }
-    let Scope::Tenant(tenant) = scope else { return Ok(Some(incident)) };
+    let Scope::Tenant(tenant) = scope else {
+        return Ok(Some(incident));
+    };
     let (services, regions) = shared_scope(conn, id, tenant)?;
     if !services.is_empty() && !regions.is_empty() {
         return Ok(Some(incident));
@@ -122,33 +139,57 @@ pub fn create(
     services: &[String],
     regions: &[String],
 ) -> Result<(), Problem> {
-    diesel::insert_into(incidents::table).values(incident).execute(conn)?;
+    diesel::insert_into(incidents::table)
+        .values(incident)
+        .execute(conn)?;
     for service in services {
-        let row = (incident_services::incident_id.eq(incident.id), incident_services::service.eq(service));
-        diesel::insert_into(incident_services::table).values(row).execute(conn)?;
+        let row = (
+            incident_services::incident_id.eq(incident.id),
+            incident_services::service.eq(service),
+        );
+        diesel::insert_into(incident_services::table)
+            .values(row)
+            .execute(conn)?;
     }
     for region in regions {
-        let row = (incident_regions::incident_id.eq(incident.id), incident_regions::region.eq(region));
-        diesel::insert_into(incident_regions::table).values(row).execute(conn)?;
+        let row = (
+            incident_regions::incident_id.eq(incident.id),
+            incident_regions::region.eq(region),
+        );
+        diesel::insert_into(incident_regions::table)
+            .values(row)
+            .execute(conn)?;
     }
     Ok(())
 }
 
 /// Saves an incident, guarded by the number of the event it was loaded at.
 pub fn save(conn: &mut Connection, incident: &Incident, loaded_seq: i32) -> Result<(), Problem> {
-    let row = incidents::table.filter(incidents::id.eq(incident.id)).filter(incidents::last_seq.eq(loaded_seq));
-    if diesel::update(row).set(incident).execute(conn)? == 1 { Ok(()) } else { Err(Problem::lost_race()) }
+    let row = incidents::table
+        .filter(incidents::id.eq(incident.id))
+        .filter(incidents::last_seq.eq(loaded_seq));
+    if diesel::update(row).set(incident).execute(conn)? == 1 {
+        Ok(())
+    } else {
+        Err(Problem::lost_race())
+    }
 }
 
 /// Adds an entry to the timeline.
 pub fn add_update(conn: &mut Connection, update: &Update) -> Result<(), Problem> {
-    diesel::insert_into(incident_updates::table).values(update).execute(conn)?;
+    diesel::insert_into(incident_updates::table)
+        .values(update)
+        .execute(conn)?;
     Ok(())
 }
 
 /// One entry of the timeline.
 pub fn update_at(conn: &mut Connection, incident: IncidentId, seq: i32) -> Result<Option<Update>, Problem> {
-    Ok(incident_updates::table.find((incident, seq)).select(Update::as_select()).first(conn).optional()?)
+    Ok(incident_updates::table
+        .find((incident, seq))
+        .select(Update::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// The text of a draft.
@@ -162,11 +203,20 @@ pub fn first_update(conn: &mut Connection, incident: IncidentId) -> Result<Optio
 }
 
 /// The incidents that follow this one, if a tenant may hear of them: published, and affecting it.
-pub fn followed_by(conn: &mut Connection, id: IncidentId, tenant: TenantId) -> Result<Vec<IncidentId>, Problem> {
-    let candidates: Vec<Incident> =
-        incidents::table.filter(incidents::follows.eq(id)).select(Incident::as_select()).load(conn)?;
+pub fn followed_by(
+    conn: &mut Connection,
+    id: IncidentId,
+    tenant: TenantId,
+) -> Result<Vec<IncidentId>, Problem> {
+    let candidates: Vec<Incident> = incidents::table
+        .filter(incidents::follows.eq(id))
+        .select(Incident::as_select())
+        .load(conn)?;
     let mut seen = Vec::new();
-    for candidate in candidates.into_iter().filter(|incident| incident.status.is_published()) {
+    for candidate in candidates
+        .into_iter()
+        .filter(|incident| incident.status.is_published())
+    {
         let (services, regions) = shared_scope(conn, candidate.id, tenant)?;
         if !services.is_empty() && !regions.is_empty() {
             seen.push(candidate.id);
@@ -176,11 +226,7 @@ pub fn followed_by(conn: &mut Connection, id: IncidentId, tenant: TenantId) -> R
 }
 
 /// Active incidents that affect a tenant in a service and a region.
-pub fn matching(
-    conn: &mut Connection,
-    service: &str,
-    region: &str,
-) -> Result<Vec<IncidentId>, Problem> {
+pub fn matching(conn: &mut Connection, service: &str, region: &str) -> Result<Vec<IncidentId>, Problem> {
     Ok(incidents::table
         .inner_join(incident_services::table.on(incident_services::incident_id.eq(incidents::id)))
         .inner_join(incident_regions::table.on(incident_regions::incident_id.eq(incidents::id)))
@@ -208,7 +254,9 @@ pub fn finish_cascade(conn: &mut Connection, incident: &Incident) -> Result<(), 
     let row = incidents::table
         .filter(incidents::id.eq(incident.id))
         .filter(incidents::last_seq.eq(incident.last_seq));
-    diesel::update(row).set(incidents::cascade_state.eq(CascadeState::Finished)).execute(conn)?;
+    diesel::update(row)
+        .set(incidents::cascade_state.eq(CascadeState::Finished))
+        .execute(conn)?;
     Ok(())
 }
 
@@ -223,7 +271,27 @@ pub fn overdue_updates(conn: &mut Connection, now: Moment) -> Result<i64, Proble
 
 /// How many incidents are active.
 pub fn count_active(conn: &mut Connection) -> Result<i64, Problem> {
-    Ok(incidents::table.filter(incidents::standing.eq(0)).count().get_result(conn)?)
+    Ok(incidents::table
+        .filter(incidents::standing.eq(0))
+        .count()
+        .get_result(conn)?)
+}
+
+/// The names, for people, of the services and regions of an incident.
+pub fn scope_names(conn: &mut Connection, id: IncidentId) -> Result<(Vec<String>, Vec<String>), Problem> {
+    let services = incident_services::table
+        .inner_join(services::table.on(services::slug.eq(incident_services::service)))
+        .filter(incident_services::incident_id.eq(id))
+        .order(services::name)
+        .select(services::name)
+        .load(conn)?;
+    let regions = incident_regions::table
+        .inner_join(regions::table.on(regions::slug.eq(incident_regions::region)))
+        .filter(incident_regions::incident_id.eq(id))
+        .order(regions::name)
+        .select(regions::name)
+        .load(conn)?;
+    Ok((services, regions))
 }
 
 /// An incident with scope and timeline, as this caller sees it.
@@ -259,7 +327,10 @@ pub fn view(
             body: update.body,
             next_update_by: update.next_update_by,
             corrects: update.corrects,
-            author: for_staff.then_some(AuthorView { id: update.author_id, name }),
+            author: for_staff.then_some(AuthorView {
+                id: update.author_id,
+                name,
+            }),
         })
         .collect();
     Ok(IncidentView {
@@ -286,7 +357,11 @@ pub fn view(
 fn cascade(conn: &mut Connection, scope: Scope, incident: &Incident) -> Result<CascadeView, Problem> {
     let state = incident.cascade_state;
     if state == CascadeState::None {
-        return Ok(CascadeView { state, done: 0, remaining: 0 });
+        return Ok(CascadeView {
+            state,
+            done: 0,
+            remaining: 0,
+        });
     }
     let count = |conn: &mut Connection, open: bool| -> Result<i64, Problem> {
         let mut query = service_requests::table
@@ -295,7 +370,9 @@ fn cascade(conn: &mut Connection, scope: Scope, incident: &Incident) -> Result<C
             .count()
             .into_boxed();
         if open {
-            query = query.filter(service_requests::pinned.eq(false)).filter(service_requests::detached.eq(false));
+            query = query
+                .filter(service_requests::pinned.eq(false))
+                .filter(service_requests::detached.eq(false));
         } else {
             query = query.filter(service_requests::incident_resolution.eq(incident.resolution));
         }
@@ -304,6 +381,14 @@ fn cascade(conn: &mut Connection, scope: Scope, incident: &Incident) -> Result<C
         }
         Ok(query.get_result(conn)?)
     };
-    let remaining = if state == CascadeState::Running && incident.status.is_ended() { count(conn, true)? } else { 0 };
-    Ok(CascadeView { state, done: count(conn, false)?, remaining })
+    let remaining = if state == CascadeState::Running && incident.status.is_ended() {
+        count(conn, true)?
+    } else {
+        0
+    };
+    Ok(CascadeView {
+        state,
+        done: count(conn, false)?,
+        remaining,
+    })
 }

@@ -81,7 +81,11 @@ pub struct Actor {
 impl Actor {
     /// Allclear itself.
     pub fn system() -> Self {
-        Self { side: Side::System, id: None, name: "Allclear".to_owned() }
+        Self {
+            side: Side::System,
+            id: None,
+            name: "Allclear".to_owned(),
+        }
     }
 }
 
@@ -168,7 +172,9 @@ pub fn record(conn: &mut Connection, event: &Event, readers: &[Reader]) -> Resul
             subject_id: event.subject_id,
             seq: event.seq,
         };
-        diesel::insert_into(unread_events::table).values(unread).execute(conn)?;
+        diesel::insert_into(unread_events::table)
+            .values(unread)
+            .execute(conn)?;
     }
     Ok(())
 }
@@ -195,6 +201,15 @@ pub fn history<T>(
     Ok(query.load(conn)?)
 }
 
+/// One event.
+pub fn find(conn: &mut Connection, tenant: TenantId, id: EventId) -> Result<Option<Event>, Problem> {
+    Ok(events::table
+        .find((tenant, id))
+        .select(Event::as_select())
+        .first(conn)
+        .optional()?)
+}
+
 /// The oldest events that `reader` has not acted on; of each subject only the first.
 pub fn unread(conn: &mut Connection, reader: Reader, limit: i64) -> Result<Vec<Event>, Problem> {
     let rows: Vec<Unread> = unread_events::table
@@ -209,7 +224,10 @@ pub fn unread(conn: &mut Connection, reader: Reader, limit: i64) -> Result<Vec<E
         *earliest = row.seq.min(*earliest);
     }
     let mut taken = Vec::new();
-    for row in rows.iter().filter(|row| first.get(&row.subject_id) == Some(&row.seq)) {
+    for row in rows
+        .iter()
+        .filter(|row| first.get(&row.subject_id) == Some(&row.seq))
+    {
         let earlier: Option<i32> = unread_events::table
             .filter(unread_events::tenant_id.eq(row.tenant_id))
             .filter(unread_events::reader.eq(reader))
@@ -219,7 +237,12 @@ pub fn unread(conn: &mut Connection, reader: Reader, limit: i64) -> Result<Vec<E
             .first(conn)
             .optional()?;
         if earlier.is_none() {
-            taken.push(events::table.find((row.tenant_id, row.event_id)).select(Event::as_select()).first(conn)?);
+            taken.push(
+                events::table
+                    .find((row.tenant_id, row.event_id))
+                    .select(Event::as_select())
+                    .first(conn)?,
+            );
         }
     }
     Ok(taken)
@@ -233,5 +256,8 @@ pub fn acted_on(conn: &mut Connection, reader: Reader, event: &Event) -> Result<
 
 /// How many events wait for `reader`.
 pub fn backlog(conn: &mut Connection, reader: Reader) -> Result<i64, Problem> {
-    Ok(unread_events::table.filter(unread_events::reader.eq(reader)).count().get_result(conn)?)
+    Ok(unread_events::table
+        .filter(unread_events::reader.eq(reader))
+        .count()
+        .get_result(conn)?)
 }

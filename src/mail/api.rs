@@ -16,7 +16,10 @@ use crate::text;
 
 /// The routes under `/v1`.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(read_broadcast).service(list_deliveries).service(retry);
+    config
+        .service(read_broadcast)
+        .service(list_deliveries)
+        .service(retry);
 }
 
 /// How far a broadcast is
@@ -84,13 +87,22 @@ async fn list_deliveries(
 /// Try a failed message again
 #[utoipa::path(tag = "mail", params(("id" = DeliveryId, Path)), request_body = Empty, responses((status = 200, body = DeliveryView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/deliveries/{id}/retry")]
-async fn retry(caller: Caller, id: web::Path<DeliveryId>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
+async fn retry(
+    caller: Caller,
+    id: web::Path<DeliveryId>,
+    form: Form<Empty>,
+) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, move |conn, caller| {
         caller.require(Right::ReadDeliveries)?;
         let found = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
         if !store::retry(conn, (found.tenant_id, found.id), caller.now())? {
-            let detail = format!("the delivery is {}; only a failed one is tried again", found.state);
-            return Err(Problem::new(Code::TransitionNotAllowed, detail).with("allowed", [DeliveryState::Failed]));
+            let detail = format!(
+                "the delivery is {}; only a failed one is tried again",
+                found.state
+            );
+            return Err(
+                Problem::new(Code::TransitionNotAllowed, detail).with("allowed", [DeliveryState::Failed])
+            );
         }
         let again = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
         Answer::ok(&DeliveryView::from(again))

@@ -20,14 +20,21 @@ pub enum Next {
 /// hour, of which `jitter` (0 to 1) takes away up to half, so that messages do not come back all at once.
 pub fn next(attempts: i32, age: TimeDelta, deadline: TimeDelta, jitter: f64) -> Next {
     let doublings = u32::try_from(attempts.clamp(1, 11) - 1).unwrap_or(0);
-    let pause = FIRST.checked_mul(1i32 << doublings).unwrap_or(LONGEST).min(LONGEST);
+    let pause = FIRST
+        .checked_mul(1i32 << doublings)
+        .unwrap_or(LONGEST)
+        .min(LONGEST);
     let millis = i32::try_from(pause.num_milliseconds()).unwrap_or(i32::MAX);
     let kept = f64::from(millis) * (1.0 - jitter.clamp(0.0, 1.0) / 2.0);
     let pause = std::time::Duration::try_from_secs_f64(kept / 1000.0)
         .ok()
         .and_then(|pause| TimeDelta::from_std(pause).ok())
         .unwrap_or(pause);
-    if age + pause > deadline { Next::GiveUp } else { Next::After(pause) }
+    if age + pause > deadline {
+        Next::GiveUp
+    } else {
+        Next::After(pause)
+    }
 }
 
 #[cfg(test)]
@@ -37,11 +44,26 @@ mod tests {
     #[test]
     fn pauses_double_up_to_an_hour_and_end_at_the_deadline() {
         let day = TimeDelta::days(1);
-        for (attempts, seconds) in [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 2560), (11, 3600), (1000, 3600)] {
+        for (attempts, seconds) in [
+            (1, 5),
+            (2, 10),
+            (3, 20),
+            (9, 1280),
+            (10, 2560),
+            (11, 3600),
+            (1000, 3600),
+        ] {
             let expected = Next::After(TimeDelta::seconds(seconds));
-            assert_eq!(next(attempts, TimeDelta::zero(), day, 0.0), expected, "attempt {attempts}");
+            assert_eq!(
+                next(attempts, TimeDelta::zero(), day, 0.0),
+                expected,
+                "attempt {attempts}"
+            );
         }
-        assert_eq!(next(1, TimeDelta::zero(), day, 1.0), Next::After(TimeDelta::milliseconds(2500)));
+        assert_eq!(
+            next(1, TimeDelta::zero(), day, 1.0),
+            Next::After(TimeDelta::milliseconds(2500))
+        );
         assert_eq!(next(1, day, day, 0.0), Next::GiveUp);
     }
 }

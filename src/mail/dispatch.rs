@@ -13,12 +13,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lettre::message::Mailbox;
 
+use super::Step;
 use super::backoff::{self, Next};
 use super::message::{self, AutoSubmitted, Outgoing};
 use super::model::Delivery;
 use super::store::{self, Address, Outcome};
 use super::transport::{SendError, Transport};
-use super::Step;
 use crate::clock::Clock;
 use crate::db::{Connection, Db, EventId, Id, Moment};
 use crate::problem::{Code, Problem};
@@ -58,7 +58,13 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// A dispatcher of this process, under a name of its own.
-    pub fn new(db: Db, clock: Clock, transport: Transport, render: Arc<dyn Render>, settings: &Settings) -> Self {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        transport: Transport,
+        render: Arc<dyn Render>,
+        settings: &Settings,
+    ) -> Self {
         Self {
             owner: Id::at(clock.now().into()),
             db,
@@ -79,7 +85,10 @@ impl Dispatcher {
     /// Leases what is due, up to the limit, hands it over and marks it.
     pub async fn step(&self) -> Result<Step, Problem> {
         let (owner, most, lease, now) = (self.owner, self.in_flight, self.lease, self.now());
-        let due = self.db.write(move |conn| store::lease(conn, owner, most, now, lease)).await?;
+        let due = self
+            .db
+            .write(move |conn| store::lease(conn, owner, most, now, lease))
+            .await?;
         if due.is_empty() {
             return Ok(Step::Idle);
         }
@@ -107,9 +116,14 @@ impl Dispatcher {
 
     async fn hand_over(&self, due: Vec<Address>) -> Result<(), Problem> {
         let render = Arc::clone(&self.render);
-        let prepared = self.db.read(move |conn| Ok(prepare_all(conn, &due, render.as_ref()))).await?;
-        let mut under_way: FuturesUnordered<_> =
-            prepared.into_iter().map(|(address, prepared)| self.attempt(address, prepared)).collect();
+        let prepared = self
+            .db
+            .read(move |conn| Ok(prepare_all(conn, &due, render.as_ref())))
+            .await?;
+        let mut under_way: FuturesUnordered<_> = prepared
+            .into_iter()
+            .map(|(address, prepared)| self.attempt(address, prepared))
+            .collect();
         let mut done = Vec::new();
         while let Some(attempt) = under_way.next().await {
             done.push(attempt);
@@ -160,7 +174,10 @@ impl Dispatcher {
         let age = now.since(delivery.created_at);
         match backoff::next(delivery.attempts + 1, age, self.deadline, rand::random()) {
             Next::After(pause) => Outcome::Retry(now.plus(pause), error),
-            Next::GiveUp => Outcome::Failed(format!("given up after {} attempts: {error}", delivery.attempts + 1)),
+            Next::GiveUp => Outcome::Failed(format!(
+                "given up after {} attempts: {error}",
+                delivery.attempts + 1
+            )),
         }
     }
 
@@ -187,7 +204,9 @@ enum Prepared {
 }
 
 fn prepare_all(conn: &mut Connection, due: &[Address], render: &dyn Render) -> Vec<(Address, Prepared)> {
-    due.iter().map(|address| (*address, prepare(conn, *address, render))).collect()
+    due.iter()
+        .map(|address| (*address, prepare(conn, *address, render)))
+        .collect()
 }
 
 fn prepare(conn: &mut Connection, address: Address, render: &dyn Render) -> Prepared {

@@ -11,8 +11,8 @@ pub mod transport;
 
 pub use dispatch::{Content, Dispatcher, Render};
 pub use model::{
-    Broadcast, BroadcastKind, BroadcastState, BroadcastView, Delivery, DeliveryKind, DeliveryState, DeliveryView,
-    Phase, Priority, Recipient,
+    Broadcast, BroadcastKind, BroadcastState, BroadcastView, Delivery, DeliveryKind, DeliveryState,
+    DeliveryView, Phase, Priority, Recipient,
 };
 
 /// What a background step found.

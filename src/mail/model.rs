@@ -203,7 +203,13 @@ pub struct Delivery {
 
 impl Delivery {
     /// A message to be sent from `now` on.
-    pub fn new(event_id: EventId, kind: DeliveryKind, to: Recipient, priority: Priority, now: Moment) -> Self {
+    pub fn new(
+        event_id: EventId,
+        kind: DeliveryKind,
+        to: Recipient,
+        priority: Priority,
+        now: Moment,
+    ) -> Self {
         Self {
             tenant_id: to.tenant_id,
             id: Id::at(now),

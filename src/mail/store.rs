@@ -14,13 +14,19 @@ pub type Address = (TenantId, DeliveryId);
 
 /// Adds a broadcast.
 pub fn create_broadcast(conn: &mut Connection, broadcast: &Broadcast) -> Result<(), Problem> {
-    diesel::insert_into(broadcasts::table).values(broadcast).execute(conn)?;
+    diesel::insert_into(broadcasts::table)
+        .values(broadcast)
+        .execute(conn)?;
     Ok(())
 }
 
 /// The broadcast of this id.
 pub fn find_broadcast(conn: &mut Connection, id: EventId) -> Result<Option<Broadcast>, Problem> {
-    Ok(broadcasts::table.find(id).select(Broadcast::as_select()).first(conn).optional()?)
+    Ok(broadcasts::table
+        .find(id)
+        .select(Broadcast::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// The broadcasts of an incident, in order.
@@ -89,7 +95,11 @@ fn counts(conn: &mut Connection, event: EventId) -> Result<Vec<(DeliveryState, i
 pub fn view(conn: &mut Connection, broadcast: Broadcast) -> Result<BroadcastView, Problem> {
     let counts = counts(conn, broadcast.id)?;
     let of = |states: &[DeliveryState]| -> i64 {
-        counts.iter().filter(|(state, _)| states.contains(state)).map(|(_, count)| count).sum()
+        counts
+            .iter()
+            .filter(|(state, _)| states.contains(state))
+            .map(|(_, count)| count)
+            .sum()
     };
     Ok(BroadcastView {
         id: broadcast.id,
@@ -120,14 +130,21 @@ pub fn finish_broadcasts(conn: &mut Connection, now: Moment) -> Result<usize, Pr
         .filter(broadcasts::id.eq_any(ids))
         .filter(broadcasts::state.eq(BroadcastState::Sending));
     Ok(diesel::update(rows)
-        .set((broadcasts::state.eq(BroadcastState::Finished), broadcasts::finished_at.eq(Some(now))))
+        .set((
+            broadcasts::state.eq(BroadcastState::Finished),
+            broadcasts::finished_at.eq(Some(now)),
+        ))
         .execute(conn)?)
 }
 
 /// Whether there is a broadcast that waits for its last message.
 pub fn any_sending(conn: &mut Connection) -> Result<bool, Problem> {
     let sending = broadcasts::table.filter(broadcasts::state.eq(BroadcastState::Sending));
-    Ok(sending.select(broadcasts::id).first::<EventId>(conn).optional()?.is_some())
+    Ok(sending
+        .select(broadcasts::id)
+        .first::<EventId>(conn)
+        .optional()?
+        .is_some())
 }
 
 /// Takes up to `most` messages that are due for `owner`, and writes down that their recipients are told.
@@ -204,7 +221,15 @@ fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<(), Pr
     let rows: Vec<Told> = rows
         .into_iter()
         .filter_map(|(tenant_id, incident_id, recipient, name, locale, time_zone)| {
-            Some(Told { tenant_id, incident_id: incident_id?, recipient, name, locale, time_zone, at: now })
+            Some(Told {
+                tenant_id,
+                incident_id: incident_id?,
+                recipient,
+                name,
+                locale,
+                time_zone,
+                at: now,
+            })
         })
         .collect();
     on_each!(conn, conn => diesel::insert_into(told::table).values(&rows).on_conflict_do_nothing().execute(conn))?;
@@ -222,27 +247,50 @@ pub fn told(
         .filter(told::incident_id.eq(incident))
         .order((told::tenant_id, told::recipient))
         .limit(limit)
-        .select((told::tenant_id, told::recipient, told::name, told::locale, told::time_zone))
+        .select((
+            told::tenant_id,
+            told::recipient,
+            told::name,
+            told::locale,
+            told::time_zone,
+        ))
         .into_boxed();
     if let Some((tenant, key)) = after {
-        query = query
-            .filter(told::tenant_id.gt(tenant).or(told::tenant_id.eq(tenant).and(told::recipient.gt(key))));
+        query = query.filter(
+            told::tenant_id
+                .gt(tenant)
+                .or(told::tenant_id.eq(tenant).and(told::recipient.gt(key))),
+        );
     }
     let rows: Vec<(TenantId, String, String, String, String)> = query.load(conn)?;
     Ok(rows
         .into_iter()
-        .map(|(tenant_id, email, name, locale, time_zone)| Recipient { tenant_id, email, name, locale, time_zone })
+        .map(|(tenant_id, email, name, locale, time_zone)| Recipient {
+            tenant_id,
+            email,
+            name,
+            locale,
+            time_zone,
+        })
         .collect())
 }
 
 /// One message.
 pub fn find(conn: &mut Connection, (tenant, id): Address) -> Result<Option<Delivery>, Problem> {
-    Ok(deliveries::table.find((tenant, id)).select(Delivery::as_select()).first(conn).optional()?)
+    Ok(deliveries::table
+        .find((tenant, id))
+        .select(Delivery::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// One message, by its id alone.
 pub fn find_by_id(conn: &mut Connection, id: DeliveryId) -> Result<Option<Delivery>, Problem> {
-    Ok(deliveries::table.filter(deliveries::id.eq(id)).select(Delivery::as_select()).first(conn).optional()?)
+    Ok(deliveries::table
+        .filter(deliveries::id.eq(id))
+        .select(Delivery::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// Keeps the messages of a living process its own.
@@ -250,7 +298,9 @@ pub fn renew(conn: &mut Connection, owner: EventId, until: Moment) -> Result<usi
     let own = deliveries::table
         .filter(deliveries::state.eq(DeliveryState::Leased))
         .filter(deliveries::lease_owner.eq(owner));
-    Ok(diesel::update(own).set(deliveries::lease_until.eq(Some(until))).execute(conn)?)
+    Ok(diesel::update(own)
+        .set(deliveries::lease_until.eq(Some(until)))
+        .execute(conn)?)
 }
 
 /// What became of a message.
@@ -332,7 +382,10 @@ pub fn retry(conn: &mut Connection, (tenant, id): Address, now: Moment) -> Resul
             .filter(broadcasts::id.eq(delivery.event_id))
             .filter(broadcasts::state.eq(BroadcastState::Finished));
         diesel::update(finished)
-            .set((broadcasts::state.eq(BroadcastState::Sending), broadcasts::finished_at.eq(None::<Moment>)))
+            .set((
+                broadcasts::state.eq(BroadcastState::Sending),
+                broadcasts::finished_at.eq(None::<Moment>),
+            ))
             .execute(conn)?;
     }
     Ok(changed == 1)
@@ -360,8 +413,11 @@ pub fn list(
     after: Option<DeliveryId>,
     limit: i64,
 ) -> Result<Vec<Delivery>, Problem> {
-    let mut query =
-        deliveries::table.order(deliveries::id).limit(limit).select(Delivery::as_select()).into_boxed();
+    let mut query = deliveries::table
+        .order(deliveries::id)
+        .limit(limit)
+        .select(Delivery::as_select())
+        .into_boxed();
     if let Some(event) = filter.event {
         query = query.filter(deliveries::event_id.eq(event));
     }
@@ -385,7 +441,10 @@ pub fn list(
 
 /// How many messages are in each state, for the metrics.
 pub fn totals(conn: &mut Connection) -> Result<Vec<(DeliveryState, i64)>, Problem> {
-    Ok(deliveries::table.group_by(deliveries::state).select((deliveries::state, count_star())).load(conn)?)
+    Ok(deliveries::table
+        .group_by(deliveries::state)
+        .select((deliveries::state, count_star()))
+        .load(conn)?)
 }
 
 /// The next part of an audience after this one.

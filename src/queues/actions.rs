@@ -40,7 +40,10 @@ pub fn create(conn: &mut Connection, caller: &Caller, form: &NewQueue) -> Result
     let folded = form.name.trim().to_lowercase();
     lock::exclusive(conn, lock::Key::named("queues"))?;
     if store::name_taken(conn, &folded)? {
-        return Err(Problem::new(Code::AlreadyExists, format!("there is a queue `{}`", form.name.trim())));
+        return Err(Problem::new(
+            Code::AlreadyExists,
+            format!("there is a queue `{}`", form.name.trim()),
+        ));
     }
     if let Some(fallback) = form.fallback_queue_id
         && store::find(conn, fallback)?.is_none()
@@ -107,14 +110,22 @@ fn record(
     journal::record(conn, &event, &[])
 }
 
-fn prove(queue: &Queue, before: &[Shift], after: &[(Shift, Vec<PersonId>)], now: Moment) -> Result<(), Problem> {
+fn prove(
+    queue: &Queue,
+    before: &[Shift],
+    after: &[(Shift, Vec<PersonId>)],
+    now: Moment,
+) -> Result<(), Problem> {
     if !queue.always_on {
         return Ok(());
     }
     let after: Vec<_> = after.iter().map(|(shift, _)| shift.clone()).collect();
     // A new queue may have no gap at all; a later change none that it adds.
     if before.is_empty() && queue.version == 1 {
-        let full = Shift { days: "mon,tue,wed,thu,fri,sat,sun".into(), ..whole_day(queue.id, now) };
+        let full = Shift {
+            days: "mon,tue,wed,thu,fri,sat,sun".into(),
+            ..whole_day(queue.id, now)
+        };
         return coverage::refuse_new_gaps(&[full], &after, now);
     }
     coverage::refuse_new_gaps(before, &after, now)
@@ -141,15 +152,23 @@ fn rows(
     forms: &[NewShift],
     now: Moment,
 ) -> Result<Vec<(Shift, Vec<PersonId>)>, Problem> {
-    let wanted: HashSet<PersonId> = forms.iter().flat_map(|form| form.members.iter().copied()).collect();
-    let staff: HashSet<_> = store::staff_among(conn, &wanted.into_iter().collect::<Vec<_>>())?.into_iter().collect();
+    let wanted: HashSet<PersonId> = forms
+        .iter()
+        .flat_map(|form| form.members.iter().copied())
+        .collect();
+    let staff: HashSet<_> = store::staff_among(conn, &wanted.into_iter().collect::<Vec<_>>())?
+        .into_iter()
+        .collect();
     let mut errors = Vec::new();
     let mut rows = Vec::new();
     for (place, form) in forms.iter().enumerate() {
         for (seat, member) in form.members.iter().enumerate() {
             if !staff.contains(member) {
                 let pointer = format!("/shifts/{place}/members/{seat}");
-                errors.push(FieldError { pointer, detail: "is not an agent".to_owned() });
+                errors.push(FieldError {
+                    pointer,
+                    detail: "is not an agent".to_owned(),
+                });
             }
         }
         let mut members = form.members.clone();
@@ -169,7 +188,11 @@ fn rows(
 }
 
 /// Puts a new rule set in force and gives its version.
-pub fn replace_rules(conn: &mut Connection, caller: &Caller, form: &NewRules) -> Result<(i32, Vec<Rule>), Problem> {
+pub fn replace_rules(
+    conn: &mut Connection,
+    caller: &Caller,
+    form: &NewRules,
+) -> Result<(i32, Vec<Rule>), Problem> {
     caller.require(Right::ManageQueues)?;
     lock::exclusive(conn, lock::Key::named("routing rules"))?;
     let version = store::rules(conn)?.map_or(0, |(version, _)| version);
@@ -198,12 +221,19 @@ fn check_rules(conn: &mut Connection, rules: &[Rule]) -> Result<(), Problem> {
             return Err(Problem::invalid(format!("/rules/{place}/when"), detail));
         }
         let pointer = format!("/rules/{place}/queue_id");
-        let queue = store::find(conn, rule.queue_id)?.ok_or_else(|| Problem::invalid(pointer.as_str(), "there is no such queue"))?;
+        let queue = store::find(conn, rule.queue_id)?
+            .ok_or_else(|| Problem::invalid(pointer.as_str(), "there is no such queue"))?;
         if place == last && !queue.always_on {
-            return Err(Problem::invalid(pointer, "the catch-all needs an always_on queue"));
+            return Err(Problem::invalid(
+                pointer,
+                "the catch-all needs an always_on queue",
+            ));
         }
         if !leads_to_always_on(conn, queue)? {
-            return Err(Problem::invalid(pointer, "the queue is not always_on and has no fallback that is"));
+            return Err(Problem::invalid(
+                pointer,
+                "the queue is not always_on and has no fallback that is",
+            ));
         }
     }
     Ok(())
@@ -236,6 +266,10 @@ pub fn on_duty(conn: &mut Connection, queue: QueueId, at: Moment) -> Result<Vec<
     let names = identity::store::names(conn, &ids)?;
     Ok(names
         .into_iter()
-        .map(|(id, name, _)| MemberView { id, name, shifts: team.remove(&id).unwrap_or_default() })
+        .map(|(id, name, _)| MemberView {
+            id,
+            name,
+            shifts: team.remove(&id).unwrap_or_default(),
+        })
         .collect())
 }

@@ -49,14 +49,21 @@ async fn create(caller: Caller, form: Form<NewQueue>) -> Result<HttpResponse, Pr
 /// List queues
 #[utoipa::path(tag = "queues", params(Pages), responses((status = 200, body = Items<QueueView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/queues")]
-async fn list(caller: Caller, query: Query<Pages>, cursors: web::Data<Cursors>) -> Result<HttpResponse, Problem> {
+async fn list(
+    caller: Caller,
+    query: Query<Pages>,
+    cursors: web::Data<Cursors>,
+) -> Result<HttpResponse, Problem> {
     caller.require(Right::ReadQueues)?;
     let page: Page<QueueId> = cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
     let answer = caller.read(move |conn, _| {
         let rows = store::list(conn, page.after, page.fetch())?;
         let items = cursors.cut(&page, rows, |queue| queue.id, |queue| store::view(conn, queue))?;
         let views = items.items.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Answer::ok(&Items { items: views, next_cursor: items.next_cursor })
+        Answer::ok(&Items {
+            items: views,
+            next_cursor: items.next_cursor,
+        })
     });
     Ok(answer.await?.respond())
 }
@@ -82,7 +89,11 @@ async fn read_shifts(caller: Caller, id: web::Path<QueueId>) -> Result<HttpRespo
     let answer = caller.read(move |conn, _| {
         let queue = found(conn, *id)?;
         let items = store::shift_views(conn, queue.id)?;
-        Ok(Answer::ok(&Items { items, next_cursor: None })?.version(queue.version))
+        Ok(Answer::ok(&Items {
+            items,
+            next_cursor: None,
+        })?
+        .version(queue.version))
     });
     Ok(answer.await?.respond())
 }
@@ -137,7 +148,10 @@ async fn read_coverage(
     let from = query.0.from.unwrap_or_else(|| caller.now());
     let to = query.0.to.unwrap_or_else(|| from.plus(TimeDelta::days(400)));
     if to <= from || to.since(from) > TimeDelta::days(800) {
-        return Err(Problem::new(Code::InvalidQuery, "to must be after from, by at most 800 days"));
+        return Err(Problem::new(
+            Code::InvalidQuery,
+            "to must be after from, by at most 800 days",
+        ));
     }
     let answer = caller.read(move |conn, _| {
         let queue = found(conn, *id)?;
@@ -173,7 +187,10 @@ async fn on_duty(caller: Caller, id: web::Path<QueueId>, query: Query<At>) -> Re
     let at = query.0.at.unwrap_or_else(|| caller.now());
     let answer = caller.read(move |conn, _| {
         let queue = found(conn, *id)?;
-        Answer::ok(&Team { at, members: actions::on_duty(conn, queue.id, at)? })
+        Answer::ok(&Team {
+            at,
+            members: actions::on_duty(conn, queue.id, at)?,
+        })
     });
     Ok(answer.await?.respond())
 }

@@ -23,14 +23,20 @@ pub struct Gap {
 
 /// The gaps of these shifts in a range.
 pub fn gaps(shifts: &[Shift], from: Moment, to: Moment) -> Result<Vec<Gap>, Problem> {
-    let schedules = shifts.iter().map(Shift::schedule).collect::<Result<Vec<_>, _>>()?;
+    let schedules = shifts
+        .iter()
+        .map(Shift::schedule)
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(gaps_between(&schedules, from.utc(), to.utc()))
 }
 
 fn gaps_between(schedules: &[schedule::Shift], from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Gap> {
     coverage::gaps(schedules, from, to)
         .into_iter()
-        .map(|window| Gap { from: window.from.into(), to: window.until.into() })
+        .map(|window| Gap {
+            from: window.from.into(),
+            to: window.until.into(),
+        })
         .collect()
 }
 
@@ -38,7 +44,10 @@ fn gaps_between(schedules: &[schedule::Shift], from: DateTime<Utc>, to: DateTime
 pub fn refuse_new_gaps(before: &[Shift], after: &[Shift], now: Moment) -> Result<(), Problem> {
     let until = now.plus(HORIZON);
     let old = gaps(before, now, until)?;
-    let added: Vec<_> = gaps(after, now, until)?.iter().flat_map(|gap| without(*gap, &old)).collect();
+    let added: Vec<_> = gaps(after, now, until)?
+        .iter()
+        .flat_map(|gap| without(*gap, &old))
+        .collect();
     match added.first() {
         None => Ok(()),
         Some(first) => {
@@ -52,7 +61,10 @@ pub fn refuse_new_gaps(before: &[Shift], after: &[Shift], now: Moment) -> Result
 fn without(gap: Gap, old: &[Gap]) -> Vec<Gap> {
     let mut left = Vec::new();
     let mut from = gap.from;
-    for known in old.iter().filter(|known| known.to > gap.from && known.from < gap.to) {
+    for known in old
+        .iter()
+        .filter(|known| known.to > gap.from && known.from < gap.to)
+    {
         if known.from > from {
             left.push(Gap { from, to: known.from });
         }
@@ -70,7 +82,10 @@ mod tests {
 
     fn gap(from: i64, to: i64) -> Gap {
         let at = |minute: i64| Moment::from(DateTime::from_timestamp(minute * 60, 0).unwrap());
-        Gap { from: at(from), to: at(to) }
+        Gap {
+            from: at(from),
+            to: at(to),
+        }
     }
 
     #[test]
@@ -79,7 +94,11 @@ mod tests {
             (gap(10, 20), vec![], vec![gap(10, 20)]),
             (gap(10, 20), vec![gap(10, 20)], vec![]),
             (gap(10, 20), vec![gap(0, 12)], vec![gap(12, 20)]),
-            (gap(10, 20), vec![gap(12, 14), gap(18, 30)], vec![gap(10, 12), gap(14, 18)]),
+            (
+                gap(10, 20),
+                vec![gap(12, 14), gap(18, 30)],
+                vec![gap(10, 12), gap(14, 18)],
+            ),
             (gap(10, 20), vec![gap(20, 30)], vec![gap(10, 20)]),
         ] {
             assert_eq!(without(new, &old), left);

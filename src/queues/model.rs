@@ -68,14 +68,25 @@ impl Shift {
     pub fn schedule(&self) -> Result<schedule::Shift, Problem> {
         let broken = |what: &str| Problem::internal(format!("shift {} has an unreadable {what}", self.id));
         let date = |text: &Option<String>| {
-            text.as_deref().map(NaiveDate::from_str).transpose().map_err(|_| broken("date"))
+            text.as_deref()
+                .map(NaiveDate::from_str)
+                .transpose()
+                .map_err(|_| broken("date"))
         };
-        let days: Option<BTreeSet<Day>> =
-            self.days.split(',').filter(|day| !day.is_empty()).map(|day| day.parse().ok()).collect();
+        let days: Option<BTreeSet<Day>> = self
+            .days
+            .split(',')
+            .filter(|day| !day.is_empty())
+            .map(|day| day.parse().ok())
+            .collect();
         Ok(schedule::Shift {
             days: days.ok_or_else(|| broken("day"))?,
-            start: LocalTime::from_str(&self.starts_at).map_err(|_| broken("start"))?.into(),
-            end: LocalTime::from_str(&self.ends_at).map_err(|_| broken("end"))?.into(),
+            start: LocalTime::from_str(&self.starts_at)
+                .map_err(|_| broken("start"))?
+                .into(),
+            end: LocalTime::from_str(&self.ends_at)
+                .map_err(|_| broken("end"))?
+                .into(),
             zone: schedule::parse_zone(&self.time_zone).map_err(|_| broken("zone"))?,
             valid_from: date(&self.valid_from)?,
             valid_until: date(&self.valid_until)?,

@@ -128,7 +128,10 @@ impl Condition {
 /// Whether a language tag is `wanted` or a variety of it (RFC 4647 §3.3.1, basic filtering).
 fn speaks(tag: &str, wanted: &str) -> bool {
     let (tag, wanted) = (tag.to_lowercase(), wanted.to_lowercase());
-    tag == wanted || tag.strip_prefix(&wanted).is_some_and(|rest| rest.starts_with('-'))
+    tag == wanted
+        || tag
+            .strip_prefix(&wanted)
+            .is_some_and(|rest| rest.starts_with('-'))
 }
 
 /// The first rule that fits. None only when the rules have no catch-all.
@@ -146,15 +149,39 @@ mod tests {
     }
 
     fn rule(n: u128, when: Condition) -> Rule {
-        Rule { name: format!("rule {n}"), when, queue_id: queue(n) }
+        Rule {
+            name: format!("rule {n}"),
+            when,
+            queue_id: queue(n),
+        }
     }
 
     #[test]
     fn the_first_rule_that_fits_names_the_queue() {
         let rules = [
-            rule(1, Condition { service: Some(vec!["mail".into()]), severity: Some(vec![Severity::A]), ..Default::default() }),
-            rule(2, Condition { language: Some(vec!["pt".into()]), ..Default::default() }),
-            rule(3, Condition { tags: Some(vec!["vip".into()]), plan: Some(vec![Plan::Premium]), ..Default::default() }),
+            rule(
+                1,
+                Condition {
+                    service: Some(vec!["mail".into()]),
+                    severity: Some(vec![Severity::A]),
+                    ..Default::default()
+                },
+            ),
+            rule(
+                2,
+                Condition {
+                    language: Some(vec!["pt".into()]),
+                    ..Default::default()
+                },
+            ),
+            rule(
+                3,
+                Condition {
+                    tags: Some(vec!["vip".into()]),
+                    plan: Some(vec![Plan::Premium]),
+                    ..Default::default()
+                },
+            ),
             rule(4, Condition::default()),
         ];
         let vip = ["vip".to_owned()];
@@ -174,7 +201,11 @@ mod tests {
             (facts("mail", Severity::B, "ptx", Plan::Premium, &vip), 3),
             (facts("mail", Severity::B, "en", Plan::Standard, &vip), 4),
         ] {
-            assert_eq!(route(&rules, &facts).unwrap().queue_id, queue(expected), "{facts:?}");
+            assert_eq!(
+                route(&rules, &facts).unwrap().queue_id,
+                queue(expected),
+                "{facts:?}"
+            );
         }
         assert!(route(&rules[..3], &facts("x", Severity::D, "en", Plan::Standard, &[])).is_none());
     }

@@ -11,23 +11,37 @@ use crate::problem::Problem;
 
 /// The queue of this id.
 pub fn find(conn: &mut Connection, id: QueueId) -> Result<Option<Queue>, Problem> {
-    Ok(queues::table.find(id).select(Queue::as_select()).first(conn).optional()?)
+    Ok(queues::table
+        .find(id)
+        .select(Queue::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// The names of queues.
 pub fn names(conn: &mut Connection, ids: &[QueueId]) -> Result<Vec<(QueueId, String)>, Problem> {
-    Ok(queues::table.filter(queues::id.eq_any(ids.to_vec())).select((queues::id, queues::name)).load(conn)?)
+    Ok(queues::table
+        .filter(queues::id.eq_any(ids.to_vec()))
+        .select((queues::id, queues::name))
+        .load(conn)?)
 }
 
 /// Whether a name is taken.
 pub fn name_taken(conn: &mut Connection, folded: &str) -> Result<bool, Problem> {
-    let count: i64 = queues::table.filter(queues::name_folded.eq(folded)).count().get_result(conn)?;
+    let count: i64 = queues::table
+        .filter(queues::name_folded.eq(folded))
+        .count()
+        .get_result(conn)?;
     Ok(count > 0)
 }
 
 /// Queues after `after`, by id.
 pub fn list(conn: &mut Connection, after: Option<QueueId>, limit: i64) -> Result<Vec<Queue>, Problem> {
-    let mut query = queues::table.order(queues::id).limit(limit).select(Queue::as_select()).into_boxed();
+    let mut query = queues::table
+        .order(queues::id)
+        .limit(limit)
+        .select(Queue::as_select())
+        .into_boxed();
     if let Some(after) = after {
         query = query.filter(queues::id.gt(after));
     }
@@ -54,7 +68,11 @@ pub fn members_of(conn: &mut Connection, queue: QueueId) -> Result<Vec<(ShiftId,
 }
 
 /// The shifts of a queue that one person works.
-pub fn shifts_of_member(conn: &mut Connection, queue: QueueId, person: PersonId) -> Result<Vec<Shift>, Problem> {
+pub fn shifts_of_member(
+    conn: &mut Connection,
+    queue: QueueId,
+    person: PersonId,
+) -> Result<Vec<Shift>, Problem> {
     Ok(shifts::table
         .inner_join(shift_members::table.on(shift_members::shift_id.eq(shifts::id)))
         .filter(shifts::queue_id.eq(queue))
@@ -64,7 +82,12 @@ pub fn shifts_of_member(conn: &mut Connection, queue: QueueId, person: PersonId)
 }
 
 /// Whether somebody is on duty in a queue at an instant.
-pub fn is_on_duty(conn: &mut Connection, queue: QueueId, person: PersonId, at: Moment) -> Result<bool, Problem> {
+pub fn is_on_duty(
+    conn: &mut Connection,
+    queue: QueueId,
+    person: PersonId,
+    at: Moment,
+) -> Result<bool, Problem> {
     for shift in shifts_of_member(conn, queue, person)? {
         if shift.schedule()?.covers(at.utc()) {
             return Ok(true);
@@ -81,11 +104,17 @@ pub fn create(conn: &mut Connection, queue: &Queue) -> Result<(), Problem> {
 
 /// Saves that a queue changed, guarded by its version.
 pub fn save_version(conn: &mut Connection, queue: &Queue, now: Moment) -> Result<(), Problem> {
-    let row = queues::table.filter(queues::id.eq(queue.id)).filter(queues::version.eq(queue.version));
+    let row = queues::table
+        .filter(queues::id.eq(queue.id))
+        .filter(queues::version.eq(queue.version));
     let changed = diesel::update(row)
         .set((queues::version.eq(queue.version + 1), queues::updated_at.eq(now)))
         .execute(conn)?;
-    if changed == 1 { Ok(()) } else { Err(Problem::lost_race()) }
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(Problem::lost_race())
+    }
 }
 
 /// Puts these shifts in the place of all that a queue has.
@@ -94,14 +123,22 @@ pub fn replace_shifts(
     queue: QueueId,
     new: &[(Shift, Vec<PersonId>)],
 ) -> Result<(), Problem> {
-    let old: Vec<ShiftId> = shifts::table.filter(shifts::queue_id.eq(queue)).select(shifts::id).load(conn)?;
+    let old: Vec<ShiftId> = shifts::table
+        .filter(shifts::queue_id.eq(queue))
+        .select(shifts::id)
+        .load(conn)?;
     diesel::delete(shift_members::table.filter(shift_members::shift_id.eq_any(old))).execute(conn)?;
     diesel::delete(shifts::table.filter(shifts::queue_id.eq(queue))).execute(conn)?;
     for (shift, members) in new {
         diesel::insert_into(shifts::table).values(shift).execute(conn)?;
         for person in members {
-            let row = (shift_members::shift_id.eq(shift.id), shift_members::person_id.eq(*person));
-            diesel::insert_into(shift_members::table).values(row).execute(conn)?;
+            let row = (
+                shift_members::shift_id.eq(shift.id),
+                shift_members::person_id.eq(*person),
+            );
+            diesel::insert_into(shift_members::table)
+                .values(row)
+                .execute(conn)?;
         }
     }
     Ok(())
@@ -126,7 +163,9 @@ pub fn rules(conn: &mut Connection) -> Result<Option<(i32, Vec<Rule>)>, Problem>
         .optional()?;
     newest
         .map(|(version, Json(rules))| {
-            serde_json::from_value(rules).map(|rules| (version, rules)).map_err(Problem::internal)
+            serde_json::from_value(rules)
+                .map(|rules| (version, rules))
+                .map_err(Problem::internal)
         })
         .transpose()
 }
@@ -145,7 +184,9 @@ pub fn add_rules(
         routing_rule_sets::author_id.eq(author),
         routing_rule_sets::created_at.eq(now),
     );
-    diesel::insert_into(routing_rule_sets::table).values(row).execute(conn)?;
+    diesel::insert_into(routing_rule_sets::table)
+        .values(row)
+        .execute(conn)?;
     Ok(())
 }
 
@@ -170,7 +211,11 @@ pub fn shift_views(conn: &mut Connection, queue: QueueId) -> Result<Vec<ShiftVie
     let members = members_of(conn, queue)?;
     let view = |shift: Shift| ShiftView {
         days: shift.days.split(',').map(str::to_owned).collect(),
-        members: members.iter().filter(|(id, _)| *id == shift.id).map(|(_, person)| *person).collect(),
+        members: members
+            .iter()
+            .filter(|(id, _)| *id == shift.id)
+            .map(|(_, person)| *person)
+            .collect(),
         id: shift.id,
         name: shift.name,
         start: shift.starts_at,

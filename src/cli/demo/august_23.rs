@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::DemoError;
 use super::cast::{ADATUM, CALLER, CONTOSO, FABRIKAM, MESSAGING, NORTHWIND, WATCHER};
-use super::desk::{Desk, Filing, Opening};
+use super::desk::Desk;
+use super::forms::{Filing, Opening};
 
 /// What the rest of the demo comes back to.
 pub struct Remembered {
@@ -16,7 +17,8 @@ pub struct Remembered {
 
 /// Plays the day.
 pub async fn play(desk: &mut Desk) -> Result<Remembered, DemoError> {
-    desk.voice.title("Monday, 23 August 2010: a network upgrade fails")?;
+    desk.voice
+        .title("Monday, 23 August 2010: a network upgrade fails")?;
     let incident = breaks(desk).await?;
     let request = north_america_files(desk, &incident).await?;
     more_is_filed(desk, &incident).await?;
@@ -48,15 +50,21 @@ async fn breaks(desk: &mut Desk) -> Result<String, DemoError> {
 }
 
 async fn north_america_files(desk: &mut Desk, incident: &str) -> Result<String, DemoError> {
-    desk.voice.at("09:14", "Bob Ellery, administrator at Contoso, files a request of severity A.")?;
+    desk.voice.at(
+        "09:14",
+        "Bob Ellery, administrator at Contoso, files a request of severity A.",
+    )?;
     let filing = Filing {
         severity: "a",
         service: "exchange-online",
         subject: "Outlook does not connect for 900 people",
         description: "Since about nine o'clock Outlook asks for the password again and again, in all offices.",
     };
-    let request = desk.files(&CONTOSO, incident, filing, json!({ "watchers": [WATCHER.email] })).await?;
-    desk.voice.at("09:17", "Carol Weiss at Fabrikam files one of severity B.")?;
+    let request = desk
+        .files(&CONTOSO, incident, filing, json!({ "watchers": [WATCHER.email] }))
+        .await?;
+    desk.voice
+        .at("09:17", "Carol Weiss at Fabrikam files one of severity B.")?;
     let filing = Filing {
         severity: "b",
         service: "sharepoint-online",
@@ -74,10 +82,19 @@ async fn more_is_filed(desk: &mut Desk, incident: &str) -> Result<(), DemoError>
         subject: "Warehouse receives no orders by mail",
         description: "Taken on the telephone. Orders arrive by mail; the last one came at 09:05.",
     };
-    desk.voice.at("09:21", "Maria Santos of Northwind Traders, who has no account, telephones.")?;
+    desk.voice.at(
+        "09:21",
+        "Maria Santos of Northwind Traders, who has no account, telephones.",
+    )?;
     let agent = desk.files_for(&NORTHWIND, &CALLER, incident, filing).await?;
-    desk.voice.then(&format!("{} has filed it for her; the receipt goes to her by mail.", agent.name))?;
-    desk.voice.at("09:26", "Bob and Carol each file a smaller matter, of severity C.")?;
+    desk.voice.then(&format!(
+        "{} has filed it for her; the receipt goes to her by mail.",
+        agent.name
+    ))?;
+    desk.voice.at(
+        "09:26",
+        "Bob and Carol each file a smaller matter, of severity C.",
+    )?;
     let filing = Filing {
         severity: "c",
         service: "sharepoint-online",
@@ -106,52 +123,86 @@ async fn europe_is_not_affected(desk: &mut Desk, incident: &str) -> Result<(), D
         subject: "Is our mail at risk?",
         description: "A partner in Chicago cannot reach their mail.",
     };
-    desk.is_refused(&ADATUM, incident, filing, "tenant-not-affected").await.map(drop)
+    desk.is_refused(&ADATUM, incident, filing, "tenant-not-affected")
+        .await
+        .map(drop)
 }
 
 async fn agents_answer(desk: &mut Desk, incident: &str, contoso: &str) -> Result<(), DemoError> {
     let first = desk.claims(MESSAGING).await?;
-    desk.voice.at("09:35", &format!("The agents on duty claim what is most urgent. {}.", first.told()))?;
+    desk.voice.at(
+        "09:35",
+        &format!("The agents on duty claim what is most urgent. {}.", first.told()),
+    )?;
     let body = "We see the same on our side: the network is at fault, not your computers. There is nothing that \
                 your people need to do.";
     desk.answers(&first, "comments", body).await?;
 
     let second = desk.claims(MESSAGING).await?;
-    desk.voice.then(&format!("{}, asks a question, and waits for the customer.", second.told()))?;
-    desk.answers(&second, "comments", "Does it fail at every attempt, or only at some?").await?;
-    desk.answers(&second, "await-customer", "We wait for your answer.").await?;
+    desk.voice.then(&format!(
+        "{}, asks a question, and waits for the customer.",
+        second.told()
+    ))?;
+    desk.answers(
+        &second,
+        "comments",
+        "Does it fail at every attempt, or only at some?",
+    )
+    .await?;
+    desk.answers(&second, "await-customer", "We wait for your answer.")
+        .await?;
 
     let third = desk.claims(MESSAGING).await?;
-    desk.voice.then(&format!("{}, moves the customer back to the old network, and resolves it.", third.told()))?;
-    let body = "We have moved you back to the old network by hand. It works again; please tell us if it does not.";
+    desk.voice.then(&format!(
+        "{}, moves the customer back to the old network, and resolves it.",
+        third.told()
+    ))?;
+    let body =
+        "We have moved you back to the old network by hand. It works again; please tell us if it does not.";
     desk.answers(&third, "resolve", body).await?;
 
-    desk.voice.at("09:44", "Bob thanks them in a comment of his own.")?;
+    desk.voice
+        .at("09:44", "Bob thanks them in a comment of his own.")?;
     let path = format!("/v1/service-requests/{contoso}/comments");
-    desk.posts(&CONTOSO.admin, &path, json!({ "body": "Thank you. I have told the offices to wait." })).await?;
+    desk.posts(
+        &CONTOSO.admin,
+        &path,
+        json!({ "body": "Thank you. I have told the offices to wait." }),
+    )
+    .await?;
 
-    desk.voice.at("09:50", "The cause is found. Marta tells everybody concerned.")?;
+    desk.voice
+        .at("09:50", "The cause is found. Marta tells everybody concerned.")?;
     let body = "The cause is a fault in the design of last night's network upgrade. We are taking it back.";
     desk.announces(incident, "identified", body).await?;
-    desk.voice.at("10:40", "The old network is back. She says so, and that the desk keeps watching.")?;
+    desk.voice.at(
+        "10:40",
+        "The old network is back. She says so, and that the desk keeps watching.",
+    )?;
     let body = "The upgrade has been taken back. Mail and team sites answer again; we keep watching.";
     desk.announces(incident, "monitoring", body).await
 }
 
 async fn all_clear(desk: &mut Desk, incident: &str) -> Result<(), DemoError> {
-    desk.voice.at("11:10", "Two hours after it began, Marta gives the all-clear.")?;
+    desk.voice
+        .at("11:10", "Two hours after it began, Marta gives the all-clear.")?;
     let body = "Mail and team sites have been reachable without interruption for half an hour. The incident is over.";
     desk.gives_the_all_clear(incident, body).await?;
     desk.requests_follow(incident).await
 }
 
 async fn too_late(desk: &mut Desk, incident: &str) -> Result<(), DemoError> {
-    desk.voice.at("11:25", "Carol files against the incident once more. It is over, and nothing can be bound to it:")?;
+    desk.voice.at(
+        "11:25",
+        "Carol files against the incident once more. It is over, and nothing can be bound to it:",
+    )?;
     let filing = Filing {
         severity: "d",
         service: "exchange-online",
         subject: "A report for our auditors",
         description: "Please send us the times of the interruption.",
     };
-    desk.is_refused(&FABRIKAM, incident, filing, "incident-not-active").await.map(drop)
+    desk.is_refused(&FABRIKAM, incident, filing, "incident-not-active")
+        .await
+        .map(drop)
 }

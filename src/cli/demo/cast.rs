@@ -54,8 +54,11 @@ pub const SERVICES: &[(&str, &str)] = &[
 ];
 
 /// Slugs and names of the regions.
-pub const REGIONS: &[(&str, &str)] =
-    &[("north-america", "North America"), ("europe", "Europe"), ("asia-pacific", "Asia Pacific")];
+pub const REGIONS: &[(&str, &str)] = &[
+    ("north-america", "North America"),
+    ("europe", "Europe"),
+    ("asia-pacific", "Asia Pacific"),
+];
 
 /// Makes tenants and accounts.
 pub const OPERATOR: Person = person("Operator", "operator@desk.example");
@@ -70,7 +73,10 @@ pub const CONTOSO: Customer = Customer {
     plan: "premium",
     time_zone: "America/New_York",
     admin: person("Bob Ellery", "bob@contoso.example"),
-    contacts: &[person("Contoso IT", "it@contoso.example"), person("Ines Duarte", "ines@contoso.example")],
+    contacts: &[
+        person("Contoso IT", "it@contoso.example"),
+        person("Ines Duarte", "ines@contoso.example"),
+    ],
 };
 
 /// In North America.
@@ -131,21 +137,30 @@ pub const SITES: &[Site] = &[
         time_zone: "Asia/Kolkata",
         start: "05:00",
         end: "14:00",
-        agents: &[person("Anjali Rao", "anjali@desk.example"), person("Vikram Shetty", "vikram@desk.example")],
+        agents: &[
+            person("Anjali Rao", "anjali@desk.example"),
+            person("Vikram Shetty", "vikram@desk.example"),
+        ],
     },
     Site {
         city: "Dublin",
         time_zone: "Europe/Dublin",
         start: "08:00",
         end: "17:00",
-        agents: &[person("Aoife Byrne", "aoife@desk.example"), person("Cormac Nolan", "cormac@desk.example")],
+        agents: &[
+            person("Aoife Byrne", "aoife@desk.example"),
+            person("Cormac Nolan", "cormac@desk.example"),
+        ],
     },
     Site {
         city: "Redmond",
         time_zone: "America/Los_Angeles",
         start: "08:00",
         end: "17:00",
-        agents: &[person("Grace Kim", "grace@desk.example"), person("Luis Ortega", "luis@desk.example")],
+        agents: &[
+            person("Grace Kim", "grace@desk.example"),
+            person("Luis Ortega", "luis@desk.example"),
+        ],
     },
 ];
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::DemoError;
 use super::cast::{self, Customer, Person, SITES};
+use super::forms::{Filing, Opening, Taken, with};
 use super::voice::Voice;
 use crate::cli::client::{Answer, Client, Session};
 
@@ -32,60 +33,6 @@ pub struct Desk {
     client: Client,
     sessions: HashMap<&'static str, Session>,
     turns: usize,
-}
-
-/// What an incident is opened with.
-pub struct Opening<'a> {
-    /// As customers see it.
-    pub title: &'a str,
-    /// `advisory`, `degradation` or `interruption`.
-    pub impact: &'a str,
-    /// Slugs.
-    pub services: &'a [&'a str],
-    /// Slugs.
-    pub regions: &'a [&'a str],
-    /// When it began, in 2010.
-    pub started_at: &'a str,
-    /// The incident that came back.
-    pub follows: Option<&'a str>,
-    /// The first public message.
-    pub body: &'a str,
-}
-
-/// What a request is filed with.
-pub struct Filing<'a> {
-    /// `a` to `d`.
-    pub severity: &'a str,
-    /// Slug.
-    pub service: &'a str,
-    /// One line.
-    pub subject: &'a str,
-    /// The whole story.
-    pub description: &'a str,
-}
-
-impl Filing<'_> {
-    fn against(&self, incident: &str) -> Value {
-        let Self { severity, service, subject, description } = self;
-        json!({
-            "incident_id": incident, "severity": severity, "service": service,
-            "subject": subject, "description": description,
-        })
-    }
-}
-
-/// A request that an agent has taken.
-pub struct Taken {
-    /// Who took it.
-    pub agent: &'static Person,
-    /// Its id.
-    pub id: String,
-    /// What customers call it.
-    pub reference: String,
-    /// Its severity.
-    pub severity: String,
-    /// Its subject.
-    pub subject: String,
 }
 
 impl Desk {
@@ -119,12 +66,22 @@ impl Desk {
     }
 
     /// `who` posts `body` to `path`: creates, comments, claims.
-    pub async fn posts(&mut self, who: &'static Person, path: &str, body: Value) -> Result<Answer, DemoError> {
+    pub async fn posts(
+        &mut self,
+        who: &'static Person,
+        path: &str,
+        body: Value,
+    ) -> Result<Answer, DemoError> {
         Ok(self.session(who).await?.post(path, &body, None).await?)
     }
 
     /// `who` changes the state of an incident or a request, whatever its version.
-    pub async fn changes(&mut self, who: &'static Person, path: &str, body: Value) -> Result<Answer, DemoError> {
+    pub async fn changes(
+        &mut self,
+        who: &'static Person,
+        path: &str,
+        body: Value,
+    ) -> Result<Answer, DemoError> {
         Ok(self.session(who).await?.post(path, &body, Some("*")).await?)
     }
 
@@ -135,12 +92,9 @@ impl Desk {
 
     /// Marta opens an incident, which is announced; its id.
     pub async fn opens(&mut self, opening: &Opening<'_>) -> Result<String, DemoError> {
-        let body = json!({
-            "title": opening.title, "impact": opening.impact, "services": opening.services,
-            "regions": opening.regions, "started_at": opening.started_at, "follows": opening.follows,
-            "status": "investigating", "body": opening.body,
-        });
-        let incident = self.posts(&cast::INCIDENT_MANAGER, "/v1/incidents", body).await?;
+        let incident = self
+            .posts(&cast::INCIDENT_MANAGER, "/v1/incidents", opening.body())
+            .await?;
         Ok(incident.id().to_owned())
     }
 
@@ -148,14 +102,19 @@ impl Desk {
     pub async fn announces(&mut self, incident: &str, status: &str, body: &str) -> Result<(), DemoError> {
         let path = format!("/v1/incidents/{incident}/updates");
         let update = json!({ "status": status, "body": body });
-        self.changes(&cast::INCIDENT_MANAGER, &path, update).await.map(drop)
+        self.changes(&cast::INCIDENT_MANAGER, &path, update)
+            .await
+            .map(drop)
     }
 
     /// Marta gives the all-clear.
     pub async fn gives_the_all_clear(&mut self, incident: &str, body: &str) -> Result<(), DemoError> {
         let path = format!("/v1/incidents/{incident}/resolve");
-        let answer = self.changes(&cast::INCIDENT_MANAGER, &path, json!({ "body": body })).await?;
-        self.ends.push((incident.to_owned(), answer.text("/broadcast_id").to_owned()));
+        let answer = self
+            .changes(&cast::INCIDENT_MANAGER, &path, json!({ "body": body }))
+            .await?;
+        self.ends
+            .push((incident.to_owned(), answer.text("/broadcast_id").to_owned()));
         Ok(())
     }
 
@@ -195,7 +154,8 @@ impl Desk {
         let answer = self.posts(who, "/v1/service-requests", request).await?;
         self.requests += 1;
         let (reference, queue) = (answer.text("/reference"), answer.text("/queue/name"));
-        self.voice.then(&format!("{reference} waits in the queue “{queue}”."))?;
+        self.voice
+            .then(&format!("{reference} waits in the queue “{queue}”."))?;
         Ok(answer)
     }
 
@@ -228,30 +188,34 @@ impl Desk {
         if answer.status != 200 {
             return Err(unexpected(&format!("POST {path}"), &answer));
         }
-        let of = |member: &str| answer.text(&format!("/service_request/{member}")).to_owned();
-        Ok(Taken {
-            agent,
-            id: of("id"),
-            reference: of("reference"),
-            severity: of("severity").to_uppercase(),
-            subject: of("subject"),
-        })
+        Ok(Taken::by(agent, &answer))
     }
 
     /// The agent does `verb` to the request that it has taken, with the public comment `body`.
     pub async fn answers(&mut self, taken: &Taken, verb: &str, body: &str) -> Result<(), DemoError> {
         let path = format!("/v1/service-requests/{}/{verb}", taken.id);
-        self.changes(taken.agent, &path, json!({ "body": body })).await.map(drop)
+        self.changes(taken.agent, &path, json!({ "body": body }))
+            .await
+            .map(drop)
     }
 
     /// Waits until no request of the ended incident is open, and says what became of them.
     pub async fn requests_follow(&mut self, incident: &str) -> Result<(), DemoError> {
         let path = format!("/v1/incidents/{incident}/service-requests");
         let requests = self.until(&path, |request| !is_open(request)).await?;
-        let followed = requests.iter().filter(|request| cause(request) == Some("incident")).count();
+        let followed = requests
+            .iter()
+            .filter(|request| cause(request) == Some("incident"))
+            .count();
         let before = requests.len() - followed;
-        let rest = if before == 0 { String::new() } else { format!(" Before that, agents had resolved {before}.") };
-        self.voice.then(&format!("{followed} open requests follow: they are resolved with it.{rest}"))?;
+        let rest = if before == 0 {
+            String::new()
+        } else {
+            format!(" Before that, agents had resolved {before}.")
+        };
+        self.voice.then(&format!(
+            "{followed} open requests follow: they are resolved with it.{rest}"
+        ))?;
         Ok(())
     }
 
@@ -275,17 +239,26 @@ impl Desk {
     pub async fn on_duty(&mut self, queue: &str) -> Result<Vec<&'static Person>, DemoError> {
         let path = format!("/v1/queues/{}/on-duty", self.id(queue));
         let answer = self.reads(&cast::OPERATOR, &path).await?;
-        let members = answer.body.get("members").and_then(Value::as_array).into_iter().flatten();
+        let members = answer
+            .body
+            .get("members")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         let ids: Vec<&str> = members.filter_map(|member| member.get("id")?.as_str()).collect();
         let agents = SITES.iter().flat_map(|site| site.agents);
-        Ok(agents.filter(|agent| ids.contains(&self.id(agent.email).as_str())).collect())
+        Ok(agents
+            .filter(|agent| ids.contains(&self.id(agent.email).as_str()))
+            .collect())
     }
 
     async fn next_on_duty(&mut self, queue: &str) -> Result<&'static Person, DemoError> {
         let agents = self.on_duty(queue).await?;
         let agent = agents.iter().cycle().nth(self.turns);
         self.turns += 1;
-        agent.copied().ok_or_else(|| DemoError::Unexpected(format!("nobody is on duty in “{queue}”")))
+        agent
+            .copied()
+            .ok_or_else(|| DemoError::Unexpected(format!("nobody is on duty in “{queue}”")))
     }
 
     async fn session(&mut self, who: &'static Person) -> Result<Session, DemoError> {
@@ -298,30 +271,17 @@ impl Desk {
     }
 }
 
-impl Taken {
-    /// Who took what.
-    pub fn told(&self) -> String {
-        let Self { agent, reference, severity, subject, .. } = self;
-        format!("{} takes {reference} ({severity}: {subject})", agent.name)
-    }
-}
-
 fn is_open(request: &Value) -> bool {
     let status = request.get("status").and_then(Value::as_str);
-    matches!(status, Some("queued" | "in_progress" | "pending_customer" | "on_hold"))
+    matches!(
+        status,
+        Some("queued" | "in_progress" | "pending_customer" | "on_hold")
+    )
 }
 
 fn cause(request: &Value) -> Option<&str> {
     let resolution = request.get("resolution")?;
     resolution.get("cause").unwrap_or(resolution).as_str()
-}
-
-/// `object` with the members of `extra`.
-pub fn with(mut object: Value, extra: Value) -> Value {
-    if let (Value::Object(object), Value::Object(extra)) = (&mut object, extra) {
-        object.extend(extra);
-    }
-    object
 }
 
 fn unexpected(call: &str, answer: &Answer) -> DemoError {

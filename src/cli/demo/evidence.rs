@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -31,8 +32,12 @@ pub async fn show(desk: &mut Desk, of: &Remembered, mail_dir: &Path) -> Result<(
 
 async fn broadcasts(desk: &mut Desk, incident: &str, end: &str) -> Result<(), DemoError> {
     let path = format!("/v1/incidents/{incident}/broadcasts");
-    let all = desk.until(&path, |broadcast| word(broadcast, "state") == "finished").await?;
-    let end = desk.reads(&INCIDENT_MANAGER, &format!("/v1/broadcasts/{end}")).await?;
+    let all = desk
+        .until(&path, |broadcast| word(broadcast, "state") == "finished")
+        .await?;
+    let end = desk
+        .reads(&INCIDENT_MANAGER, &format!("/v1/broadcasts/{end}"))
+        .await?;
     let count = |member: &str| end.body.get(member).and_then(Value::as_u64).unwrap_or_default();
     desk.voice.then(&format!(
         "{} broadcasts of one incident are finished; its all-clear had an audience of {}, and {} are sent.",
@@ -43,27 +48,34 @@ async fn broadcasts(desk: &mut Desk, incident: &str, end: &str) -> Result<(), De
     Ok(())
 }
 
-/// The ledger, when every request has its receipt, nothing is on its way and nothing is added any more.
+/// The ledger, when every event has become its mail, every request has its receipt, and nothing is on its way.
 async fn settled(desk: &mut Desk) -> Result<Vec<Delivery>, DemoError> {
-    let (mut quiet, mut before) = (0, 0);
-    let mut waited = std::time::Duration::ZERO;
+    let mut waited = Duration::ZERO;
     loop {
+        let ready = desk.reads(&INCIDENT_MANAGER, "/readyz").await?;
+        let unread = ready
+            .body
+            .pointer("/checks/journal/unread")
+            .and_then(Value::as_u64);
         let rows = desk.lists(&INCIDENT_MANAGER, "/v1/deliveries").await?;
-        let ledger: Vec<Delivery> = rows.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
-        let receipts = ledger.iter().filter(|delivery| delivery.kind == "request_received").count();
-        let is_quiet = ledger.len() == before && ledger.iter().all(Delivery::is_settled);
-        quiet = if is_quiet && receipts >= desk.requests { quiet + 1 } else { 0 };
-        if quiet == 10 {
+        let ledger: Vec<Delivery> = rows
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<Result<_, _>>()?;
+        let receipts = ledger
+            .iter()
+            .filter(|delivery| delivery.kind == "request_received")
+            .count();
+        let on_their_way = ledger.iter().filter(|delivery| !delivery.is_settled()).count();
+        if unread == Some(0) && receipts == desk.requests && on_their_way == 0 {
             return Ok(ledger);
         }
         if waited > PATIENCE {
-            let open = ledger.iter().filter(|delivery| !delivery.is_settled()).count();
-            let requests = desk.requests;
             return Err(DemoError::TooSlow(format!(
-                "the mail: {receipts} receipts for {requests} requests, {open} deliveries on their way"
+                "the mail: {unread:?} events unread, {receipts} receipts for {} requests, {on_their_way} on their way",
+                desk.requests
             )));
         }
-        before = ledger.len();
         tokio::time::sleep(PAUSE).await;
         waited += PAUSE;
     }
@@ -71,7 +83,11 @@ async fn settled(desk: &mut Desk) -> Result<Vec<Delivery>, DemoError> {
 
 fn show_mailbox(desk: &mut Desk, mail_dir: &Path) -> Result<usize, DemoError> {
     let mails = mailbox::read(mail_dir).map_err(DemoError::Mailbox)?;
-    desk.voice.title(&format!("The mailbox: {} messages in {}", mails.len(), mail_dir.display()))?;
+    desk.voice.title(&format!(
+        "The mailbox: {} messages in {}",
+        mails.len(),
+        mail_dir.display()
+    ))?;
     for (subject, recipients) in mailbox::by_subject(&mails) {
         desk.voice.line(&subject)?;
         for line in wrapped(&recipients.join(", "), 92) {
@@ -82,12 +98,15 @@ fn show_mailbox(desk: &mut Desk, mail_dir: &Path) -> Result<usize, DemoError> {
 }
 
 fn show_ledger(desk: &mut Desk, ledger: &[Delivery], sums: Sums) -> Result<(), DemoError> {
-    desk.voice.title(&format!("The ledger: {} deliveries", ledger.len()))?;
+    desk.voice
+        .title(&format!("The ledger: {} deliveries", ledger.len()))?;
     for ((kind, state), count) in ledger::by_kind(ledger) {
         desk.voice.line(&format!("{count:>5}  {state:<10}  {kind}"))?;
     }
     desk.voice.line("")?;
-    let Sums { told, without_end, .. } = sums;
+    let Sums {
+        told, without_end, ..
+    } = sums;
     desk.voice.then(&format!(
         "In {told} cases somebody was told of an incident; in {} of them the same person was told that it ended.",
         told - without_end
@@ -96,22 +115,39 @@ fn show_ledger(desk: &mut Desk, ledger: &[Delivery], sums: Sums) -> Result<(), D
 }
 
 async fn show_timeline(desk: &mut Desk, incident: &str) -> Result<(), DemoError> {
-    let incident = desk.reads(&INCIDENT_MANAGER, &format!("/v1/incidents/{incident}")).await?;
-    desk.voice.title(&format!("The timeline of “{}”", incident.text("/title")))?;
-    let updates = incident.body.get("updates").and_then(Value::as_array).into_iter().flatten();
+    let incident = desk
+        .reads(&INCIDENT_MANAGER, &format!("/v1/incidents/{incident}"))
+        .await?;
+    desk.voice
+        .title(&format!("The timeline of “{}”", incident.text("/title")))?;
+    let updates = incident
+        .body
+        .get("updates")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     for update in updates {
-        desk.voice.at(&place(update), &format!("{}: {}", word(update, "status"), word(update, "body")))?;
+        desk.voice.at(
+            &place(update),
+            &format!("{}: {}", word(update, "status"), word(update, "body")),
+        )?;
     }
     desk.voice.line("")?;
     let began = incident.text("/started_at");
-    desk.voice.then(&format!("It began at {began}; the server itself keeps today's time for what it does."))?;
+    desk.voice.then(&format!(
+        "It began at {began}; the server itself keeps today's time for what it does."
+    ))?;
     Ok(())
 }
 
 async fn show_history(desk: &mut Desk, request: &str) -> Result<(), DemoError> {
     let path = format!("/v1/service-requests/{request}");
     let found = desk.reads(&INCIDENT_MANAGER, &path).await?;
-    desk.voice.title(&format!("The history of {}, “{}”", found.text("/reference"), found.text("/subject")))?;
+    desk.voice.title(&format!(
+        "The history of {}, “{}”",
+        found.text("/reference"),
+        found.text("/subject")
+    ))?;
     for event in desk.lists(&INCIDENT_MANAGER, &format!("{path}/history")).await? {
         desk.voice.at(&place(&event), &sentence(&event))?;
     }
@@ -119,7 +155,10 @@ async fn show_history(desk: &mut Desk, request: &str) -> Result<(), DemoError> {
 }
 
 fn sentence(event: &Value) -> String {
-    let actor = event.pointer("/actor/name").and_then(Value::as_str).unwrap_or("Allclear");
+    let actor = event
+        .pointer("/actor/name")
+        .and_then(Value::as_str)
+        .unwrap_or("Allclear");
     format!("{actor}: {}", word(event, "kind").replace('_', " "))
 }
 

@@ -7,6 +7,8 @@ use serde::Deserialize;
 /// A row of the ledger: one message to one recipient.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Delivery {
+    /// On whose behalf.
+    pub tenant_id: String,
     /// The broadcast, or the request's event.
     pub event_id: String,
     /// What it says.
@@ -49,15 +51,23 @@ impl Sums {
         let mut told = BTreeSet::new();
         let mut ended = BTreeSet::new();
         for delivery in ledger {
-            let Some(incident) = &delivery.incident_id else { continue };
+            let Some(incident) = &delivery.incident_id else {
+                continue;
+            };
             let Some(end) = ends.get(incident) else { continue };
-            told.insert((incident, &delivery.recipient));
+            let person = (incident, &delivery.tenant_id, &delivery.recipient);
+            told.insert(person);
             if delivery.event_id == *end {
-                ended.insert((incident, &delivery.recipient));
+                ended.insert(person);
             }
         }
         let sent = ledger.iter().filter(|delivery| delivery.is_sent()).count();
-        Self { sent, unsent: ledger.len() - sent, told: told.len(), without_end: told.difference(&ended).count() }
+        Self {
+            sent,
+            unsent: ledger.len() - sent,
+            told: told.len(),
+            without_end: told.difference(&ended).count(),
+        }
     }
 
     /// Messages that somebody should have and does not, when `in_mailbox` have arrived.
@@ -70,7 +80,9 @@ impl Sums {
 pub fn by_kind(ledger: &[Delivery]) -> BTreeMap<(&str, &str), usize> {
     let mut counts = BTreeMap::new();
     for delivery in ledger {
-        *counts.entry((delivery.kind.as_str(), delivery.state.as_str())).or_default() += 1;
+        *counts
+            .entry((delivery.kind.as_str(), delivery.state.as_str()))
+            .or_default() += 1;
     }
     counts
 }
@@ -81,6 +93,7 @@ mod tests {
 
     fn delivery(event: &str, incident: Option<&str>, recipient: &str, state: &str) -> Delivery {
         Delivery {
+            tenant_id: "contoso".into(),
             event_id: event.into(),
             kind: "incident_updated".into(),
             incident_id: incident.map(Into::into),
@@ -100,11 +113,27 @@ mod tests {
             delivery("end", Some("mail"), "bob", "sent"),
         ];
         let sums = Sums::of(&ledger, &ends);
-        assert_eq!(sums, Sums { sent: 5, unsent: 0, told: 2, without_end: 1 });
+        assert_eq!(
+            sums,
+            Sums {
+                sent: 5,
+                unsent: 0,
+                told: 2,
+                without_end: 1
+            }
+        );
         assert_eq!(sums.lost(5), 1);
         ledger.push(delivery("end", Some("mail"), "ada", "failed"));
         let sums = Sums::of(&ledger, &ends);
-        assert_eq!(sums, Sums { sent: 5, unsent: 1, told: 2, without_end: 0 });
+        assert_eq!(
+            sums,
+            Sums {
+                sent: 5,
+                unsent: 1,
+                told: 2,
+                without_end: 0
+            }
+        );
         assert_eq!((sums.lost(5), sums.lost(7), sums.lost(3)), (1, 1, 3));
     }
 }

@@ -28,7 +28,10 @@ pub fn read(directory: &Path) -> io::Result<Vec<Mail>> {
         }
     }
     files.sort();
-    files.into_iter().map(|(_, path)| Ok(parsed(&String::from_utf8_lossy(&fs::read(path)?)))).collect()
+    files
+        .into_iter()
+        .map(|(_, path)| Ok(parsed(&String::from_utf8_lossy(&fs::read(path)?))))
+        .collect()
 }
 
 /// Who got each subject, the subjects in the order of their first message.
@@ -53,11 +56,19 @@ pub fn by_subject(mails: &[Mail]) -> Vec<(String, Vec<String>)> {
 }
 
 fn address(mailbox: &str) -> &str {
-    mailbox.rsplit_once('<').map_or(mailbox, |(_, rest)| rest.trim_end_matches('>')).trim()
+    mailbox
+        .rsplit_once('<')
+        .map_or(mailbox, |(_, rest)| rest.trim_end_matches('>'))
+        .trim()
 }
 
 fn parsed(message: &str) -> Mail {
-    let head = message.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ").replace("\r\n\t", " ");
+    let head = message
+        .split("\r\n\r\n")
+        .next()
+        .unwrap_or_default()
+        .replace("\r\n ", " ")
+        .replace("\r\n\t", " ");
     let header = |name: &str| {
         let found = head.split("\r\n").find_map(|line| {
             let (key, value) = line.split_once(':')?;
@@ -65,7 +76,10 @@ fn parsed(message: &str) -> Mail {
         });
         decoded(found.unwrap_or_default())
     };
-    Mail { to: header("To"), subject: header("Subject") }
+    Mail {
+        to: header("To"),
+        subject: header("Subject"),
+    }
 }
 
 /// RFC 2047: words such as `=?utf-8?b?4oCm?=` become what they stand for; spaces between two of them go.
@@ -74,7 +88,8 @@ fn decoded(value: &str) -> String {
     let mut after_encoded = false;
     for word in value.split(' ').filter(|word| !word.is_empty()) {
         let plain = encoded_word(word);
-        if !text.is_empty() && !(after_encoded && plain.is_some()) {
+        let joined = text.is_empty() || (after_encoded && plain.is_some());
+        if !joined {
             text.push(' ');
         }
         after_encoded = plain.is_some();
@@ -91,7 +106,9 @@ fn encoded_word(word: &str) -> Option<String> {
         "q" | "Q" => quoted(text)?,
         _ => return None,
     };
-    charset.eq_ignore_ascii_case("utf-8").then(|| String::from_utf8_lossy(&bytes).into_owned())
+    charset
+        .eq_ignore_ascii_case("utf-8")
+        .then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn quoted(text: &str) -> Option<Vec<u8>> {
@@ -134,12 +151,22 @@ mod tests {
 
     #[test]
     fn subjects_keep_their_order_and_gather_their_recipients() {
-        let mail = |to: &str, subject: &str| Mail { to: to.into(), subject: subject.into() };
-        let mails = [mail("Z <z@x.example>", "second"), mail("b@x.example", "first"), mail("A <a@x.example>", "second")];
+        let mail = |to: &str, subject: &str| Mail {
+            to: to.into(),
+            subject: subject.into(),
+        };
+        let mails = [
+            mail("Z <z@x.example>", "second"),
+            mail("b@x.example", "first"),
+            mail("A <a@x.example>", "second"),
+        ];
         assert_eq!(
             by_subject(&mails),
             [
-                ("second".to_owned(), vec!["a@x.example".to_owned(), "z@x.example".to_owned()]),
+                (
+                    "second".to_owned(),
+                    vec!["a@x.example".to_owned(), "z@x.example".to_owned()]
+                ),
                 ("first".to_owned(), vec!["b@x.example".to_owned()]),
             ]
         );

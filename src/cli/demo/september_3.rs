@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::cast::{CONTOSO, FABRIKAM, MESSAGING};
-use super::desk::{Desk, Filing, Opening};
 use super::DemoError;
+use super::cast::{CONTOSO, FABRIKAM, MESSAGING};
+use super::desk::Desk;
+use super::forms::{Filing, Opening};
 
 /// Plays the day, eleven days after `first`; the id of its incident.
 pub async fn play(desk: &mut Desk, first: &str) -> Result<String, DemoError> {
@@ -42,15 +43,22 @@ async fn customers_file(desk: &mut Desk, first: &str, incident: &str) -> Result<
         subject: "Outlook is down again",
         description: "The same as eleven days ago, in all offices.",
     };
-    desk.voice.at("09:36", "Bob still has the first incident open and files against it. He is refused:")?;
-    let problem = desk.is_refused(&CONTOSO, first, filing(), "incident-not-active").await?;
+    desk.voice.at(
+        "09:36",
+        "Bob still has the first incident open and files against it. He is refused:",
+    )?;
+    let problem = desk
+        .is_refused(&CONTOSO, first, filing(), "incident-not-active")
+        .await?;
     if problem.to_string().contains(incident) {
-        desk.voice.then("The answer names the incident that followed it, so he files against that one.")?;
+        desk.voice
+            .then("The answer names the incident that followed it, so he files against that one.")?;
     } else {
         desk.voice.then("He files against the new one instead.")?;
     }
     desk.files(&CONTOSO, incident, filing(), json!({})).await?;
-    desk.voice.at("09:38", "Carol files as well, this time of severity A.")?;
+    desk.voice
+        .at("09:38", "Carol files as well, this time of severity A.")?;
     let filing = Filing {
         severity: "a",
         service: "sharepoint-online",
@@ -62,18 +70,31 @@ async fn customers_file(desk: &mut Desk, first: &str, incident: &str) -> Result<
 
 async fn agents_answer(desk: &mut Desk) -> Result<(), DemoError> {
     let first = desk.claims(MESSAGING).await?;
-    desk.voice.at("09:41", &format!("{}, and answers.", first.told()))?;
-    desk.answers(&first, "comments", "It is the network again. We know more than the last time.").await?;
+    desk.voice
+        .at("09:41", &format!("{}, and answers.", first.told()))?;
+    desk.answers(
+        &first,
+        "comments",
+        "It is the network again. We know more than the last time.",
+    )
+    .await?;
     let second = desk.claims(MESSAGING).await?;
     desk.voice.then(&format!("{}, and answers.", second.told()))?;
-    desk.answers(&second, "comments", "It is not at your end. We write again at 10:30 at the latest.").await
+    desk.answers(
+        &second,
+        "comments",
+        "It is not at your end. We write again at 10:30 at the latest.",
+    )
+    .await
 }
 
 async fn all_clear(desk: &mut Desk, incident: &str) -> Result<(), DemoError> {
-    desk.voice.at("10:20", "Traffic goes another way. Marta says so.")?;
+    desk.voice
+        .at("10:20", "Traffic goes another way. Marta says so.")?;
     let body = "We have led the traffic around the part of the network that fails. We keep watching.";
     desk.announces(incident, "monitoring", body).await?;
-    desk.voice.at("11:00", "After ninety minutes she gives the all-clear.")?;
+    desk.voice
+        .at("11:00", "After ninety minutes she gives the all-clear.")?;
     let body = "Mail and team sites work. We have not found the last cause yet, and go on looking for it.";
     desk.gives_the_all_clear(incident, body).await?;
     desk.requests_follow(incident).await

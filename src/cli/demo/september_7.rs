@@ -4,16 +4,24 @@ use serde_json::json;
 
 use super::DemoError;
 use super::cast::{ACCESS, ADATUM, CONTOSO, TAILSPIN};
-use super::desk::{Desk, Filing, Opening};
+use super::desk::Desk;
+use super::forms::{Filing, Opening};
 
 /// Plays the day, four days after `before`; the id of its incident.
 pub async fn play(desk: &mut Desk, before: &str) -> Result<String, DemoError> {
-    desk.voice.title("Tuesday, 7 September 2010: everywhere, but briefly")?;
+    desk.voice
+        .title("Tuesday, 7 September 2010: everywhere, but briefly")?;
     let incident = breaks_everywhere(desk, before).await?;
     customers_file(desk, &incident).await?;
     let taken = desk.claims(ACCESS).await?;
-    desk.voice.at("13:31", &format!("{}, and answers.", taken.told()))?;
-    desk.answers(&taken, "comments", "Those who are signed in already can go on working.").await?;
+    desk.voice
+        .at("13:31", &format!("{}, and answers.", taken.told()))?;
+    desk.answers(
+        &taken,
+        "comments",
+        "Those who are signed in already can go on working.",
+    )
+    .await?;
     all_clear(desk, &incident).await?;
     Ok(incident)
 }
@@ -37,7 +45,10 @@ async fn breaks_everywhere(desk: &mut Desk, before: &str) -> Result<String, Demo
 }
 
 async fn customers_file(desk: &mut Desk, incident: &str) -> Result<(), DemoError> {
-    desk.voice.at("13:25", "Bob in New York, Eva in Berlin and Kenji in Tokyo file; now Eva's customer is affected.")?;
+    desk.voice.at(
+        "13:25",
+        "Bob in New York, Eva in Berlin and Kenji in Tokyo file; now Eva's customer is affected.",
+    )?;
     let filing = Filing {
         severity: "a",
         service: "sign-in",
@@ -62,10 +73,16 @@ async fn customers_file(desk: &mut Desk, incident: &str) -> Result<(), DemoError
 }
 
 async fn all_clear(desk: &mut Desk, incident: &str) -> Result<(), DemoError> {
-    desk.voice.at("13:36", "Suspicious traffic is set apart in an emergency maintenance. Marta tells everybody.")?;
+    desk.voice.at(
+        "13:36",
+        "Suspicious traffic is set apart in an emergency maintenance. Marta tells everybody.",
+    )?;
     let body = "The cause is suspicious traffic in the network. We are setting it apart in an emergency maintenance.";
     desk.announces(incident, "identified", body).await?;
-    desk.voice.at("13:45", "That was it. The third all-clear, twenty-five minutes after the beginning.")?;
+    desk.voice.at(
+        "13:45",
+        "That was it. The third all-clear, twenty-five minutes after the beginning.",
+    )?;
     let body = "Sign-in and the portals are as fast as before, in all regions, and the network is stable.";
     desk.gives_the_all_clear(incident, body).await?;
     desk.requests_follow(incident).await

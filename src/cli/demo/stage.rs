@@ -2,15 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::cast::{self, Customer, Person, REGIONS, SERVICES, SITES};
 use super::DemoError;
-use super::desk::{Desk, with};
+use super::cast::{self, Customer, Person, REGIONS, SERVICES, SITES};
+use super::desk::Desk;
+use super::forms::with;
 
 /// Sets the stage, and says what is on it.
 pub async fn set(desk: &mut Desk) -> Result<(), DemoError> {
+    is_empty(desk).await?;
     for (path, entries) in [("/v1/services", SERVICES), ("/v1/regions", REGIONS)] {
         for (slug, name) in entries {
-            desk.posts(&cast::OPERATOR, path, json!({ "slug": slug, "name": name })).await?;
+            desk.posts(&cast::OPERATOR, path, json!({ "slug": slug, "name": name }))
+                .await?;
         }
     }
     for customer in cast::CUSTOMERS {
@@ -27,10 +30,23 @@ pub async fn set(desk: &mut Desk) -> Result<(), DemoError> {
     introduce(desk).await
 }
 
+/// A database that somebody named may be in use.
+async fn is_empty(desk: &mut Desk) -> Result<(), DemoError> {
+    match desk.lists(&cast::OPERATOR, "/v1/services").await {
+        Ok(services) if services.is_empty() => Ok(()),
+        Err(DemoError::Refused(refused)) if refused.status != 401 => Err(refused.into()),
+        Ok(_) | Err(DemoError::Refused(_)) => Err(DemoError::InUse),
+        Err(other) => Err(other),
+    }
+}
+
 async fn tenant(desk: &mut Desk, customer: &'static Customer) -> Result<(), DemoError> {
     let services: Vec<&str> = SERVICES.iter().map(|(slug, _)| *slug).collect();
-    let contacts: Vec<Value> =
-        customer.contacts.iter().map(|contact| json!({ "email": contact.email, "name": contact.name })).collect();
+    let contacts: Vec<Value> = customer
+        .contacts
+        .iter()
+        .map(|contact| json!({ "email": contact.email, "name": contact.name }))
+        .collect();
     let body = json!({
         "name": customer.name, "regions": [customer.region], "services": services, "plan": customer.plan,
         "time_zone": customer.time_zone, "contacts": contacts,
@@ -47,7 +63,8 @@ async fn account(
     tenant: Option<&str>,
 ) -> Result<(), DemoError> {
     let tenant = tenant.map_or(Value::Null, |name| json!({ "tenant_id": desk.id(name) }));
-    let body = json!({ "email": person.email, "name": person.name, "role": role, "password": cast::PASSWORD });
+    let body =
+        json!({ "email": person.email, "name": person.name, "role": role, "password": cast::PASSWORD });
     let body = with(body, tenant);
     let user = desk.posts(&cast::OPERATOR, "/v1/users", body).await?;
     desk.ids.insert(person.email, user.id().to_owned());
@@ -77,11 +94,18 @@ async fn route(desk: &mut Desk) -> Result<(), DemoError> {
         },
         { "name": "Everything else", "queue_id": desk.id(cast::ACCESS), "when": {} },
     ] });
-    desk.puts(&cast::OPERATOR, "/v1/routing-rules", rules).await.map(drop)
+    desk.puts(&cast::OPERATOR, "/v1/routing-rules", rules)
+        .await
+        .map(drop)
 }
 
 async fn introduce(desk: &mut Desk) -> Result<(), DemoError> {
-    let on_duty: Vec<&str> = desk.on_duty(cast::MESSAGING).await?.iter().map(|agent| agent.name).collect();
+    let on_duty: Vec<&str> = desk
+        .on_duty(cast::MESSAGING)
+        .await?
+        .iter()
+        .map(|agent| agent.name)
+        .collect();
     let customers: Vec<&str> = cast::CUSTOMERS.iter().map(|customer| customer.name).collect();
     let cities: Vec<&str> = SITES.iter().map(|site| site.city).collect();
     desk.voice.then(&format!(

@@ -21,12 +21,18 @@ impl Voice {
     pub fn on_stdout(colours: bool) -> Self {
         let stdout = io::stdout();
         let in_colour = colours && stdout.is_terminal();
-        Self { out: Box::new(stdout), in_colour }
+        Self {
+            out: Box::new(stdout),
+            in_colour,
+        }
     }
 
     /// Speaks on standard error, where standard output is for a program to read.
     pub fn on_stderr() -> Self {
-        Self { out: Box::new(io::stderr()), in_colour: false }
+        Self {
+            out: Box::new(io::stderr()),
+            in_colour: false,
+        }
     }
 
     /// A title over what comes next.
@@ -75,7 +81,11 @@ impl Voice {
     }
 
     fn painted(&self, colour: &str, text: &str) -> String {
-        if self.in_colour { format!("{colour}{text}{PLAIN}") } else { text.to_owned() }
+        if self.in_colour {
+            format!("{colour}{text}{PLAIN}")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub struct TicketLog {
 
 impl TicketLog {
     /// Every event in the order of time.
-    pub fn events(&self) -> impl DoubleEndedIterator<Item = &TicketEvent> {
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = &TicketEvent> + Clone {
         std::iter::once(&self.first).chain(&self.later)
     }
 }
@@ -93,7 +93,11 @@ pub struct Unreadable {
 
 /// The incidents of a file with one JSON object a line; blank lines are passed over.
 pub fn read_incidents(file: &Path) -> Result<Vec<IncidentLog>, Unreadable> {
-    let unreadable = |line, detail: String| Unreadable { file: file.to_owned(), line, detail };
+    let unreadable = |line, detail: String| Unreadable {
+        file: file.to_owned(),
+        line,
+        detail,
+    };
     let bytes = std::fs::read(file).map_err(|error| unreadable(None, error.to_string()))?;
     let bytes = without_mark(&bytes);
     let mut incidents = Vec::new();
@@ -110,22 +114,48 @@ pub fn read_incidents(file: &Path) -> Result<Vec<IncidentLog>, Unreadable> {
 ///
 /// The columns may stand in any order; `ticket`, `at` and `activity` must be there.
 pub fn read_tickets(file: &Path) -> Result<Vec<TicketLog>, Unreadable> {
-    let unreadable = |line, detail: String| Unreadable { file: file.to_owned(), line, detail };
+    let unreadable = |line, detail: String| Unreadable {
+        file: file.to_owned(),
+        line,
+        detail,
+    };
     let bytes = std::fs::read(file).map_err(|error| unreadable(None, error.to_string()))?;
     let bytes = without_mark(&bytes);
-    let garbled = |error: csv::Error| unreadable(error.position().map(csv::Position::line), error.to_string());
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
-    let columns = Columns::of(reader.headers().map_err(garbled)?).map_err(|detail| unreadable(Some(1), detail))?;
+    let garbled =
+        |error: csv::Error| unreadable(error.position().map(csv::Position::line), error.to_string());
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .flexible(true)
+        .from_reader(bytes);
+    let columns =
+        Columns::of(reader.headers().map_err(garbled)?).map_err(|detail| unreadable(Some(1), detail))?;
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(garbled)?;
         if record.iter().all(str::is_empty) {
             continue;
         }
-        let line = record.position().map_or(0, csv::Position::line);
-        rows.push(columns.event(&record, line).map_err(|detail| unreadable(Some(line), detail))?);
+        let line = record.position().map_or(0, |start| line_of(bytes, start));
+        rows.push(
+            columns
+                .event(&record, line)
+                .map_err(|detail| unreadable(Some(line), detail))?,
+        );
     }
     Ok(tickets(rows))
+}
+
+/// The line a record stands on. Its position is where the one before ended, and blank lines may come in between.
+fn line_of(bytes: &[u8], start: &csv::Position) -> u64 {
+    let rest = usize::try_from(start.byte())
+        .ok()
+        .and_then(|start| bytes.get(start..))
+        .unwrap_or_default();
+    let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    (start.line()..)
+        .zip(blank.filter(|byte| **byte == b'\n'))
+        .last()
+        .map_or(start.line(), |(line, _)| line + 1)
 }
 
 /// Without the byte order mark that some programs write first.
@@ -195,7 +225,9 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let zoned = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
     let local = || {
         let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
-        formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        formats
+            .iter()
+            .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
     };
     let found = zoned.ok().or_else(|| local().map(|at| at.and_utc()));
     found.ok_or_else(|| format!("`{text:.40}` is no time of RFC 3339, such as 2010-01-13T08:40:25Z"))
@@ -233,7 +265,11 @@ impl Columns {
 
     fn event(&self, record: &csv::StringRecord, line: u64) -> Result<(String, TicketEvent), String> {
         if record.len() != self.width {
-            return Err(format!("{} fields where the header has {}", record.len(), self.width));
+            return Err(format!(
+                "{} fields where the header has {}",
+                record.len(),
+                self.width
+            ));
         }
         let field = |place: Option<usize>| {
             let field = place.and_then(|place| record.get(place));
@@ -272,7 +308,11 @@ fn tickets(rows: Vec<(String, TicketEvent)>) -> Vec<TicketLog> {
         events.sort_by_key(|event| event.at);
         let mut events = events.into_iter();
         let first = events.next()?;
-        Some(TicketLog { id, first, later: events.collect() })
+        Some(TicketLog {
+            id,
+            first,
+            later: events.collect(),
+        })
     });
     ordered.collect()
 }
@@ -304,14 +344,23 @@ mod tests {
              \"updates\":[{\"at\":\"2022-01-02T00:00:00Z\",\"status\":\"b\"},{\"at\":\"2022-01-01 00:00:00\"}]}",
         )
         .unwrap();
-        let [first, second] = log.as_slice() else { panic!("{log:?}") };
+        let [first, second] = log.as_slice() else {
+            panic!("{log:?}")
+        };
         assert_eq!(first.id, "line 2");
         assert_eq!(first.started_at.to_rfc3339(), "2022-03-24T18:11:00.500+00:00");
         assert!(first.components.is_empty() && first.updates.is_empty());
         assert_eq!((second.id.as_str(), second.resolved_at), ("7", None));
         assert_eq!(second.components, ["A", "B"]);
         assert_eq!(second.started_at.to_rfc3339(), "2022-01-01T00:00:00+00:00");
-        assert_eq!(second.updates.iter().map(|update| update.status.as_str()).collect::<Vec<_>>(), ["", "b"]);
+        assert_eq!(
+            second
+                .updates
+                .iter()
+                .map(|update| update.status.as_str())
+                .collect::<Vec<_>>(),
+            ["", "b"]
+        );
     }
 
     #[test]
@@ -328,7 +377,11 @@ mod tests {
         }
         for (text, line, detail) in [
             ("ticket,at\n", 1, "`activity` is missing"),
-            ("ticket,at,activity\n1,2010-01-13T08:40:25Z,Wait\n\n2,never,Wait\n", 4, "`never` is no time"),
+            (
+                "ticket,at,activity\n1,2010-01-13T08:40:25Z,Wait\n\n2,never,Wait\n",
+                4,
+                "`never` is no time",
+            ),
             ("ticket,at,activity\n1,2010-01-13T08:40:25Z\n", 2, "2 fields"),
             ("ticket,at,activity\n,2010-01-13T08:40:25Z,Wait\n", 2, "no ticket"),
         ] {
@@ -336,9 +389,15 @@ mod tests {
             assert_eq!(error.line, Some(line), "{error}");
             assert!(error.to_string().contains(detail), "{error}");
         }
-        let error = read_tickets(file(b"ticket,at,activity\n1,2010-01-13T08:40:25Z,\xFF\n").path()).unwrap_err();
+        let error =
+            read_tickets(file(b"ticket,at,activity\n1,2010-01-13T08:40:25Z,\xFF\n").path()).unwrap_err();
         assert_eq!(error.line, Some(2), "{error}");
-        assert!(read_incidents(Path::new("no/such/file")).unwrap_err().to_string().starts_with("no/such/file: "));
+        assert!(
+            read_incidents(Path::new("no/such/file"))
+                .unwrap_err()
+                .to_string()
+                .starts_with("no/such/file: ")
+        );
     }
 
     #[test]
@@ -356,7 +415,13 @@ mod tests {
                 (ticket.id.as_str(), ticket.first.tenant.as_str(), activities)
             })
             .collect();
-        assert_eq!(seen, [("9", "c", vec!["Resolve ticket", "Closed", "Wait"]), ("8", "b", vec!["Wait"])]);
+        assert_eq!(
+            seen,
+            [
+                ("9", "c", vec!["Resolve ticket", "Closed", "Wait"]),
+                ("8", "b", vec!["Wait"])
+            ]
+        );
         assert!(tickets("ticket,at,activity\n").unwrap().is_empty());
     }
 }

@@ -45,19 +45,6 @@ pub enum State {
     Closed,
 }
 
-impl State {
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::InProgress => "in_progress",
-            Self::PendingCustomer => "pending_customer",
-            Self::Resolved => "resolved",
-            Self::Closed => "closed",
-        }
-    }
-}
-
 /// One call about the last request of a ticket. Agents are numbers, in the order of the plan's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -89,7 +76,10 @@ pub struct Life {
 impl Life {
     /// The life begins: the ticket is filed, and the activity of its first event applied.
     pub fn begin(activity: Activity, agent: usize) -> (Self, Vec<Call>) {
-        let mut life = Self { state: State::Queued, assignee: None };
+        let mut life = Self {
+            state: State::Queued,
+            assignee: None,
+        };
         let mut calls = vec![Call::File];
         life.apply(activity, agent, &mut calls);
         (life, calls)
@@ -102,15 +92,13 @@ impl Life {
         calls
     }
 
-    /// The state that the calls so far have led to.
-    pub fn state(&self) -> State {
-        self.state
-    }
-
     fn apply(&mut self, activity: Activity, agent: usize, calls: &mut Vec<Call>) {
         let says_closed = matches!(activity, Activity::Close | Activity::Other);
         if self.state == State::Closed && !says_closed {
-            *self = Self { state: State::Queued, assignee: None };
+            *self = Self {
+                state: State::Queued,
+                assignee: None,
+            };
             calls.push(Call::FollowUp);
         }
         match activity {
@@ -126,7 +114,11 @@ impl Life {
         self.reopen(calls);
         if self.state == State::PendingCustomer {
             // Whose assignee is on duty goes on; without one it is queued again.
-            let next = if self.assignee.is_some() { State::InProgress } else { State::Queued };
+            let next = if self.assignee.is_some() {
+                State::InProgress
+            } else {
+                State::Queued
+            };
             self.step(Call::Resume, next, calls);
         }
         if (self.state, self.assignee) != (State::InProgress, Some(agent)) {
@@ -202,7 +194,14 @@ mod tests {
     #[test]
     fn a_plain_life() {
         assert_eq!(
-            calls(&[(Other, 1), (TakeInCharge, 1), (Wait, 1), (TakeInCharge, 1), (Resolve, 1), (Close, 2)]),
+            calls(&[
+                (Other, 1),
+                (TakeInCharge, 1),
+                (Wait, 1),
+                (TakeInCharge, 1),
+                (Resolve, 1),
+                (Close, 2)
+            ]),
             [
                 Call::File,
                 Call::Assign(1),
@@ -219,16 +218,28 @@ mod tests {
         use Call::{AwaitCustomer, File, FollowUp, Reopen, Resume};
         let cases: &[(&[(Activity, usize)], &[Call])] = &[
             (&[(Close, 0)], &[File, Call::Resolve, Call::Close]),
-            (&[(Close, 0), (Close, 1), (Other, 1)], &[File, Call::Resolve, Call::Close]),
+            (
+                &[(Close, 0), (Close, 1), (Other, 1)],
+                &[File, Call::Resolve, Call::Close],
+            ),
             (&[(Wait, 0), (Wait, 0)], &[File, AwaitCustomer]),
-            (&[(Wait, 0), (TakeInCharge, 3)], &[File, AwaitCustomer, Resume, Call::Assign(3)]),
+            (
+                &[(Wait, 0), (TakeInCharge, 3)],
+                &[File, AwaitCustomer, Resume, Call::Assign(3)],
+            ),
             (&[(TakeInCharge, 3), (TakeInCharge, 3)], &[File, Call::Assign(3)]),
-            (&[(TakeInCharge, 3), (TakeInCharge, 4)], &[File, Call::Assign(3), Call::Assign(4)]),
+            (
+                &[(TakeInCharge, 3), (TakeInCharge, 4)],
+                &[File, Call::Assign(3), Call::Assign(4)],
+            ),
             (
                 &[(TakeInCharge, 3), (Wait, 0), (TakeInCharge, 4)],
                 &[File, Call::Assign(3), AwaitCustomer, Resume, Call::Assign(4)],
             ),
-            (&[(Resolve, 0), (Resolve, 0), (Wait, 0)], &[File, Call::Resolve, Reopen, AwaitCustomer]),
+            (
+                &[(Resolve, 0), (Resolve, 0), (Wait, 0)],
+                &[File, Call::Resolve, Reopen, AwaitCustomer],
+            ),
             (
                 &[(TakeInCharge, 3), (Resolve, 3), (TakeInCharge, 3)],
                 &[File, Call::Assign(3), Call::Resolve, Reopen, Call::Assign(3)],

@@ -1,27 +1,23 @@
 //! What must come out, worked out from the logs alone and in another way than the plan: each ticket's last state, and
 //! how many mails everybody should have.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::histories::TicketLog;
 
 /// The state that a ticket's log ends in, as the API writes it: that of the last activity that says one.
 pub fn final_state(ticket: &TicketLog) -> &'static str {
-    let said = ticket.events().rev().find_map(|event| match event.activity.as_str() {
-        "Take in charge ticket" | "Take in charge" => Some("in_progress"),
-        "Wait" => Some("pending_customer"),
-        "Resolve ticket" => Some("resolved"),
-        "Closed" => Some("closed"),
-        _ => None,
-    });
+    let said = ticket
+        .events()
+        .rev()
+        .find_map(|event| match event.activity.as_str() {
+            "Take in charge ticket" | "Take in charge" => Some("in_progress"),
+            "Wait" => Some("pending_customer"),
+            "Resolve ticket" => Some("resolved"),
+            "Closed" => Some("closed"),
+            _ => None,
+        });
     said.unwrap_or("queued")
-}
-
-/// How many events of the tickets say nothing about the state.
-pub fn ignored(tickets: &[TicketLog]) -> usize {
-    const TELLING: [&str; 5] = ["Take in charge ticket", "Take in charge", "Wait", "Resolve ticket", "Closed"];
-    let events = tickets.iter().flat_map(TicketLog::events);
-    events.filter(|event| !TELLING.contains(&event.activity.as_str())).count()
 }
 
 /// How many people hear of an incident: one address for each tenant that has one of its services.
@@ -31,17 +27,9 @@ pub fn audience<'a>(
     services: &[usize],
     tenants: impl Iterator<Item = (&'a str, &'a HashSet<usize>)>,
 ) -> HashSet<&'a str> {
-    let affected = tenants.filter(|(_, subscribed)| services.iter().any(|service| subscribed.contains(service)));
+    let affected =
+        tenants.filter(|(_, subscribed)| services.iter().any(|service| subscribed.contains(service)));
     affected.map(|(address, _)| address).collect()
-}
-
-/// How many tickets end in each state.
-pub fn final_states(tickets: &[TicketLog]) -> BTreeMap<&'static str, usize> {
-    let mut counts = BTreeMap::new();
-    for ticket in tickets {
-        *counts.entry(final_state(ticket)).or_default() += 1;
-    }
-    counts
 }
 
 #[cfg(test)]

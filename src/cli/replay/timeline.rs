@@ -101,7 +101,11 @@ pub fn of(log: &IncidentLog) -> Timeline {
         _ => Status::Investigating,
     };
     let message = first.map(|update| update.message.clone()).unwrap_or_default();
-    let mut entries = vec![Entry { at: log.started_at, call: Call::Open(opening), message }];
+    let mut entries = vec![Entry {
+        at: log.started_at,
+        call: Call::Open(opening),
+        message,
+    }];
     let mut now = Some(opening);
     // What begins with its end is opened by it as well; any other first update is the opening.
     let opened_by = usize::from(first.is_some_and(|update| !matches!(Word::of(&update.status), Word::Over)));
@@ -118,10 +122,17 @@ pub fn of(log: &IncidentLog) -> Timeline {
                 Call::Open(status) | Call::Update(Some(status)) => Some(status),
                 Call::Update(None) => now,
             };
-            entries.push(Entry { at: update.at, call, message: update.message.clone() });
+            entries.push(Entry {
+                at: update.at,
+                call,
+                message: update.message.clone(),
+            });
         }
     }
-    Timeline { entries, after_the_end }
+    Timeline {
+        entries,
+        after_the_end,
+    }
 }
 
 /// The calls of one word, by the status that it finds (none when it is over).
@@ -145,7 +156,11 @@ fn implied_end(log: &IncidentLog) -> Option<LoggedUpdate> {
         return None;
     }
     let at = last.map_or(resolved_at, |update| resolved_at.max(update.at));
-    Some(LoggedUpdate { at, status: "Resolved".to_owned(), message: String::new() })
+    Some(LoggedUpdate {
+        at,
+        status: "Resolved".to_owned(),
+        message: String::new(),
+    })
 }
 
 #[cfg(test)]
@@ -182,36 +197,83 @@ mod tests {
         let cases: &[(Option<i64>, &[(i64, &str)], &[(i64, Call)])] = &[
             (
                 Some(3),
-                &[(0, "Investigating"), (1, "Update"), (2, "identified"), (3, "Resolved")],
-                &[(0, Open(Investigating)), (1, Update(None)), (2, Update(Some(Identified))), (3, Resolve)],
+                &[
+                    (0, "Investigating"),
+                    (1, "Update"),
+                    (2, "identified"),
+                    (3, "Resolved"),
+                ],
+                &[
+                    (0, Open(Investigating)),
+                    (1, Update(None)),
+                    (2, Update(Some(Identified))),
+                    (3, Resolve),
+                ],
             ),
             (
                 Some(9),
-                &[(0, "Scheduled"), (5, "In progress"), (6, "Verifying"), (9, "Completed")],
-                &[(0, Open(Investigating)), (5, Update(None)), (6, Update(None)), (9, Resolve)],
+                &[
+                    (0, "Scheduled"),
+                    (5, "In progress"),
+                    (6, "Verifying"),
+                    (9, "Completed"),
+                ],
+                &[
+                    (0, Open(Investigating)),
+                    (5, Update(None)),
+                    (6, Update(None)),
+                    (9, Resolve),
+                ],
             ),
             // It begins with its end.
-            (Some(0), &[(0, "Resolved")], &[(0, Open(Investigating)), (0, Resolve)]),
-            (Some(4), &[(4, "Resolved"), (5, "Update")], &[(0, Open(Investigating)), (4, Resolve)]),
+            (
+                Some(0),
+                &[(0, "Resolved")],
+                &[(0, Open(Investigating)), (0, Resolve)],
+            ),
+            (
+                Some(4),
+                &[(4, "Resolved"), (5, "Update")],
+                &[(0, Open(Investigating)), (4, Resolve)],
+            ),
             // The end has a time and no word, or neither.
             (Some(7), &[], &[(0, Open(Investigating)), (7, Resolve)]),
             (None, &[], &[(0, Open(Investigating))]),
             (None, &[(1, "Monitoring")], &[(0, Open(Monitoring))]),
-            (Some(2), &[(0, "Investigating")], &[(0, Open(Investigating)), (2, Resolve)]),
+            (
+                Some(2),
+                &[(0, "Investigating")],
+                &[(0, Open(Investigating)), (2, Resolve)],
+            ),
             (
                 Some(2),
                 &[(0, "Update"), (3, "Monitoring"), (3, "Update")],
-                &[(0, Open(Investigating)), (3, Update(Some(Monitoring))), (3, Update(None)), (3, Resolve)],
+                &[
+                    (0, Open(Investigating)),
+                    (3, Update(Some(Monitoring))),
+                    (3, Update(None)),
+                    (3, Resolve),
+                ],
             ),
             // Something is said after the end.
             (
                 Some(1),
-                &[(0, "Investigating"), (1, "Resolved"), (2, "Resolved"), (3, "Postmortem")],
+                &[
+                    (0, "Investigating"),
+                    (1, "Resolved"),
+                    (2, "Resolved"),
+                    (3, "Postmortem"),
+                ],
                 &[(0, Open(Investigating)), (1, Resolve)],
             ),
             (
                 Some(1),
-                &[(0, "Investigating"), (1, "Resolved"), (2, "Monitoring"), (3, "Resolved")],
+                &[
+                    (0, "Investigating"),
+                    (1, "Resolved"),
+                    (2, "Monitoring"),
+                    (3, "Resolved"),
+                ],
                 &[
                     (0, Open(Investigating)),
                     (1, Resolve),
@@ -233,15 +295,25 @@ mod tests {
         ];
         for (resolved_at, words, expected) in cases {
             let timeline = of(&log(*resolved_at, words));
-            let calls: Vec<_> = timeline.entries.iter().map(|entry| (entry.at, entry.call)).collect();
-            let expected: Vec<_> = expected.iter().map(|(minute, call)| (at(*minute), *call)).collect();
+            let calls: Vec<_> = timeline
+                .entries
+                .iter()
+                .map(|entry| (entry.at, entry.call))
+                .collect();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(minute, call)| (at(*minute), *call))
+                .collect();
             assert_eq!(calls, expected, "{words:?}");
         }
     }
 
     #[test]
     fn nothing_said_is_dropped_unseen() {
-        let timeline = of(&log(Some(1), &[(0, "Resolved"), (2, "Postmortem"), (3, "Resolved")]));
+        let timeline = of(&log(
+            Some(1),
+            &[(0, "Resolved"), (2, "Postmortem"), (3, "Resolved")],
+        ));
         assert_eq!((timeline.entries.len(), timeline.after_the_end), (2, 2));
         assert!(timeline.entries.iter().all(|entry| entry.message == "at 0"));
     }

@@ -10,14 +10,22 @@ const SLUG: usize = 40;
 /// One line of at most `most` characters; `otherwise` when nothing is left of it.
 pub fn line(logged: &str, most: usize, otherwise: &str) -> String {
     let cut: String = text::cleaned(logged).chars().take(most).collect();
-    if cut.trim().is_empty() { otherwise.to_owned() } else { cut.trim().to_owned() }
+    if cut.trim().is_empty() {
+        otherwise.to_owned()
+    } else {
+        cut.trim().to_owned()
+    }
 }
 
 /// A text of at most 20,000 characters on as many lines as it had; `otherwise` when nothing is left of it.
 pub fn body(logged: &str, otherwise: &str) -> String {
     let lines: Vec<String> = logged.lines().map(text::cleaned).collect();
     let cut: String = lines.join("\n").chars().take(20_000).collect();
-    if cut.trim().is_empty() { otherwise.to_owned() } else { cut.trim().to_owned() }
+    if cut.trim().is_empty() {
+        otherwise.to_owned()
+    } else {
+        cut.trim().to_owned()
+    }
 }
 
 /// Makes slugs, none of them twice.
@@ -29,7 +37,9 @@ impl Slugs {
     pub fn of(&mut self, name: &str, noun: &str) -> String {
         let stem = stem(name).unwrap_or_else(|| noun.to_owned());
         let numbered = (2..).map(|number: u32| format!("{stem}-{number}"));
-        let free = std::iter::once(stem.clone()).chain(numbered).find(|slug| !self.0.contains(slug));
+        let free = std::iter::once(stem.clone())
+            .chain(numbered)
+            .find(|slug| !self.0.contains(slug));
         let slug = free.unwrap_or(stem);
         self.0.insert(slug.clone());
         slug
@@ -39,7 +49,9 @@ impl Slugs {
 /// Letters and digits of ASCII in lower case, everything else a hyphen between them.
 fn stem(name: &str) -> Option<String> {
     let lower = name.to_ascii_lowercase();
-    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words = lower
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
     let slug: String = words.collect::<Vec<_>>().join("-").chars().take(SLUG).collect();
     let slug = slug.trim_end_matches('-');
     (!slug.is_empty()).then(|| slug.to_owned())
@@ -63,7 +75,14 @@ mod tests {
     #[test]
     fn slugs_are_never_the_same() {
         let mut slugs = Slugs::default();
-        let names = ["Git Operations", "git operations!", "--", "日本", "a/b_c", "Git-Operations 2"];
+        let names = [
+            "Git Operations",
+            "git operations!",
+            "--",
+            "日本",
+            "a/b_c",
+            "Git-Operations 2",
+        ];
         let made: Vec<_> = names.iter().map(|name| slugs.of(name, "service")).collect();
         assert_eq!(
             made,
@@ -77,6 +96,9 @@ mod tests {
             ]
         );
         let long = slugs.of(&"x y".repeat(100), "service");
-        assert!(long.len() <= SLUG && crate::text::slug(&long, &()).is_ok(), "{long}");
+        assert!(
+            long.len() <= SLUG && crate::text::slug(&long, &()).is_ok(),
+            "{long}"
+        );
     }
 }

@@ -1,0 +1,389 @@
+//! THE FRONT DOOR: every slice's routes on one page, what each call passes, and a server that runs.
+
+use std::fs::{DirBuilder, File};
+use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, HttpServer, get, web};
+use prometheus::{Encoder as _, IntGaugeVec, Opts, Registry, TextEncoder};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa_actix_web::{AppExt as _, scope};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::clock::Clock;
+use crate::db::{Connection, Db, Location};
+use crate::http::Cursors;
+use crate::http::bell::Bell;
+use crate::http::body;
+use crate::http::porch::{self, Counts, Routes, porch};
+use crate::identity::bootstrap::{self, FirstOperator};
+use crate::identity::keys::{Keys, Secret};
+use crate::identity::tokens::Tokens;
+use crate::identity::{self, Remembered};
+use crate::mail::transport::Transport;
+use crate::mail::{self, Dispatcher};
+use crate::notify::messages::Messages;
+use crate::problem::{Code, Problem};
+use crate::settings::Settings;
+use crate::worker::Worker;
+use crate::{catalog, incidents, journal, notify, queues, requests};
+
+/// Every route under `/v1`, slice by slice.
+fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
+    config
+        .configure(identity::api::routes)
+        .configure(catalog::api::routes)
+        .configure(incidents::api::routes)
+        .configure(requests::api::routes)
+        .configure(queues::api::routes)
+        .configure(mail::api::routes);
+}
+
+/// The OpenAPI 3.1 document, from the code.
+pub fn document() -> OpenApi {
+    let (_, document) = App::new()
+        .into_utoipa_app()
+        .openapi(cover())
+        .service(identity::api::jwks)
+        .service(healthz)
+        .service(readyz)
+        .service(metrics)
+        .service(scope::scope("/v1").configure(routes))
+        .split_for_parts();
+    document
+}
+
+fn cover() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Allclear")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "The support desk behind a hosted service. Errors are RFC 9457 problems with a stable `code`.",
+        ))
+        .license(Some(LicenseBuilder::new().name("MIT").build()))
+        .build();
+    let mut components = Components::new();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .build()
+}
+
+/// A server that runs, with what it made.
+pub struct Running {
+    /// Where it listens: `http://127.0.0.1:8080`.
+    pub url: String,
+    /// How the first operator signs in, if this start made one.
+    pub first_operator: Option<FirstOperator>,
+    /// Its database, for tests and for commands that look in.
+    pub db: Db,
+    /// Its background, for tests that step it.
+    pub worker: Worker,
+    /// Mints and checks its tokens.
+    pub tokens: Tokens,
+    server: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    stop: watch::Sender<bool>,
+    loops: Vec<JoinHandle<()>>,
+    _in_use: Option<File>,
+}
+
+/// Everything a server stands on, before it listens.
+pub struct Ground {
+    /// The database.
+    pub db: Db,
+    /// Mints and checks tokens.
+    pub tokens: Tokens,
+    /// How the first operator signs in, if this start made one.
+    pub first_operator: Option<FirstOperator>,
+    secret: Secret,
+}
+
+/// Opens database and keys; makes the first of everything.
+pub async fn prepare(settings: &Settings, clock: &Clock) -> Result<Ground, Problem> {
+    make_private_dir(&settings.data_dir)?;
+    let secret = Secret::load(settings.secret.as_deref(), &settings.data_dir)?;
+    let (location, connections) = (settings.database.clone(), settings.database_connections);
+    let db = tokio::task::spawn_blocking(move || Db::open(&location, connections))
+        .await
+        .map_err(Problem::internal)??;
+    let now = clock.now().into();
+    let first_operator = bootstrap::first_operator(&db, settings, now).await?;
+    let keys = Keys::load(&db, &secret, now).await?;
+    let tokens = Tokens::new(keys, settings.public_url.clone(), settings.access_token_lifetime);
+    Ok(Ground {
+        db,
+        tokens,
+        first_operator,
+        secret,
+    })
+}
+
+/// Starts a server and its background.
+pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Problem> {
+    make_private_dir(&settings.data_dir)?;
+    let in_use = match settings.database {
+        Location::Sqlite(_) => Some(take_data_dir(&settings.data_dir)?),
+        Location::Postgres(_) => None,
+    };
+    let Ground {
+        db,
+        tokens,
+        first_operator,
+        secret,
+    } = prepare(&settings, &clock).await?;
+    if in_use.is_some() {
+        // Nobody else can be alive: what the last process had in its hands is taken up at once.
+        db.write(mail::store::release_all).await?;
+    }
+    let bell = Bell::default();
+    let transport = transport(&settings)?;
+    let messages = Arc::new(Messages::new(&settings.public_url));
+    let dispatcher = Dispatcher::new(db.clone(), clock.clone(), transport, messages, &settings);
+    let worker = Worker::new(db.clone(), clock.clone(), dispatcher, settings.reopen_window);
+    let (stop, stopping) = watch::channel(false);
+    let (server, url) = listen(&settings, &clock, &db, &tokens, &bell, &secret)?;
+    let loops = worker.start(&bell, &stopping, false);
+    tracing::info!(url, engine = db.engine(), "serving");
+    Ok(Running {
+        url,
+        first_operator,
+        db,
+        worker,
+        tokens,
+        server: server.handle(),
+        serving: tokio::spawn(server),
+        stop,
+        loops,
+        _in_use: in_use,
+    })
+}
+
+fn listen(
+    settings: &Settings,
+    clock: &Clock,
+    db: &Db,
+    tokens: &Tokens,
+    bell: &Bell,
+    secret: &Secret,
+) -> Result<(actix_web::dev::Server, String), Problem> {
+    let registry = Registry::new();
+    let counts = web::Data::new(Counts::new(&registry).map_err(Problem::internal)?);
+    let document = document();
+    let known = web::Data::new(Routes::of(&document));
+    let metrics_data = web::Data::new(Metrics::new(registry)?);
+    let settings_data = web::Data::new(settings.clone());
+    let clock = web::Data::new(clock.clone());
+    let db = web::Data::new(db.clone());
+    let tokens = web::Data::new(tokens.clone());
+    let bell = web::Data::new(bell.clone());
+    let cursors = web::Data::new(Cursors::new(&secret.derive("cursors")));
+    let remembered = web::Data::new(Remembered::default());
+    let failed =
+        |error: std::io::Error| Problem::internal(format!("cannot listen on {}: {error}", settings.listen));
+    let listener = TcpListener::bind(&settings.listen).map_err(failed)?;
+    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+    let factory = move || {
+        App::new()
+            .wrap(from_fn(porch))
+            .app_data(counts.clone())
+            .app_data(known.clone())
+            .app_data(metrics_data.clone())
+            .app_data(settings_data.clone())
+            .app_data(clock.clone())
+            .app_data(db.clone())
+            .app_data(tokens.clone())
+            .app_data(bell.clone())
+            .app_data(cursors.clone())
+            .app_data(remembered.clone())
+            .app_data(web::PayloadConfig::new(body::LIMIT))
+            .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("such id").into()))
+            .into_utoipa_app()
+            .service(identity::api::jwks)
+            .service(healthz)
+            .service(readyz)
+            .service(metrics)
+            .service(scope::scope("/v1").configure(routes))
+            .into_app()
+            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document.clone()))
+            .service(web::redirect("/docs", "/docs/"))
+            .default_service(web::route().to(porch::unmatched))
+    };
+    let mut server = HttpServer::new(factory)
+        .disable_signals()
+        .client_request_timeout(Duration::from_secs(10))
+        .keep_alive(Duration::from_secs(75))
+        .shutdown_timeout(10);
+    if let Some(workers) = settings.http_workers {
+        server = server.workers(workers);
+    }
+    Ok((server.listen(listener).map_err(failed)?.run(), url))
+}
+
+impl Running {
+    /// Serves until Ctrl-C or SIGTERM, then stops.
+    pub async fn wait(self) {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => {
+                    signal.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated => {}
+        }
+        tracing::info!("stopping");
+        self.stop().await;
+    }
+
+    /// Answers what is under way, ends the background after its step, and is gone.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        let _ = self.stop.send(true);
+        for background in self.loops {
+            let _ = background.await;
+        }
+        let _ = self.serving.await;
+    }
+}
+
+fn transport(settings: &Settings) -> Result<Transport, Problem> {
+    match &settings.smtp_url {
+        Some(url) => Transport::smtp(url, settings.smtp_connections)
+            .map_err(|error| Problem::internal(format!("setting `smtp-url` (SMTP_URL): {error}"))),
+        None => Transport::files(&settings.mail_dir()).map_err(Problem::internal),
+    }
+}
+
+/// Makes a directory that only its owner enters.
+pub fn make_private_dir(dir: &Path) -> Result<(), Problem> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| Problem::internal(format!("cannot make {}: {error}", dir.display())))
+}
+
+/// SQLite is one process's: a second server on the same data directory is refused.
+fn take_data_dir(dir: &Path) -> Result<File, Problem> {
+    let path = dir.join("lock");
+    let failed = |error: &dyn std::fmt::Display| {
+        Problem::internal(format!("another server may be using {}: {error}", dir.display()))
+    };
+    let file = File::create(&path).map_err(|error| failed(&error))?;
+    file.try_lock().map_err(|error| failed(&error))?;
+    Ok(file)
+}
+
+/// The process is alive
+#[utoipa::path(tag = "root", responses((status = 200, description = "alive")))]
+#[get("/healthz")]
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({"status": "ok"}))
+}
+
+/// The process can do its work
+#[utoipa::path(tag = "root", responses((status = 200, description = "ready"), (status = 503, description = "problem+json")))]
+#[get("/readyz")]
+async fn readyz(db: web::Data<Db>) -> Result<HttpResponse, Problem> {
+    let asked = db.read(|conn| journal::backlog(conn, journal::Reader::Notify));
+    let backlog = asked
+        .await
+        .map_err(|_| Problem::new(Code::Unavailable, "the database cannot be reached"))?;
+    let detail = serde_json::json!({
+        "status": "ok",
+        "checks": {"database": {"status": "ok", "engine": db.engine()}, "journal": {"status": "ok", "unread": backlog}},
+    });
+    Ok(HttpResponse::Ok().json(detail))
+}
+
+/// The numbers of this installation.
+struct Metrics {
+    registry: Registry,
+    desk: IntGaugeVec,
+    deliveries: IntGaugeVec,
+}
+
+impl Metrics {
+    fn new(registry: Registry) -> Result<Self, Problem> {
+        let desk = IntGaugeVec::new(
+            Opts::new("allclear_desk", "What there is to do, by kind"),
+            &["kind"],
+        )
+        .map_err(Problem::internal)?;
+        let deliveries = IntGaugeVec::new(
+            Opts::new("allclear_deliveries", "Messages in the ledger"),
+            &["state"],
+        )
+        .map_err(Problem::internal)?;
+        registry
+            .register(Box::new(desk.clone()))
+            .map_err(Problem::internal)?;
+        registry
+            .register(Box::new(deliveries.clone()))
+            .map_err(Problem::internal)?;
+        Ok(Self {
+            registry,
+            desk,
+            deliveries,
+        })
+    }
+}
+
+/// The numbers of the desk, counted when they are asked for.
+fn desk_numbers(conn: &mut Connection, now: crate::db::Moment) -> Result<Vec<(&'static str, i64)>, Problem> {
+    Ok(vec![
+        ("active_incidents", incidents::store::count_active(conn)?),
+        ("overdue_updates", incidents::store::overdue_updates(conn, now)?),
+        ("open_requests", requests::store::count_open(conn)?),
+        ("unread_events", journal::backlog(conn, journal::Reader::Notify)?),
+        ("told_without_end", notify::audience::told_without_end(conn)?),
+    ])
+}
+
+/// Numbers for Prometheus
+#[utoipa::path(tag = "root", responses((status = 200, description = "the text format of Prometheus")))]
+#[get("/metrics")]
+async fn metrics(
+    metrics: web::Data<Metrics>,
+    db: web::Data<Db>,
+    clock: web::Data<Clock>,
+) -> Result<HttpResponse, Problem> {
+    let now = clock.now().into();
+    let (desk, totals) = db
+        .read(move |conn| Ok((desk_numbers(conn, now)?, mail::store::totals(conn)?)))
+        .await?;
+    for (kind, count) in desk {
+        metrics.desk.with_label_values(&[kind]).set(count);
+    }
+    for state in mail::DeliveryState::ALL {
+        let count = totals
+            .iter()
+            .find(|(found, _)| found == state)
+            .map_or(0, |(_, count)| *count);
+        metrics.deliveries.with_label_values(&[state.as_str()]).set(count);
+    }
+    let mut text = Vec::new();
+    TextEncoder::new()
+        .encode(&metrics.registry.gather(), &mut text)
+        .map_err(Problem::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4")
+        .body(text))
+}

@@ -1,0 +1,164 @@
+//! The command line: a file each, and the settings that they share.
+
+mod client;
+mod demo;
+mod replay;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app;
+use crate::clock::Clock;
+use crate::db::{self, Location};
+use crate::identity::{Role, store};
+use crate::problem::Problem;
+use crate::settings::{Given, Settings};
+use crate::text;
+
+/// The support desk behind a hosted service.
+#[derive(Parser)]
+#[command(name = "allclear", version, about, propagate_version = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API and do the work behind it
+    Serve(Given),
+    /// Play the incidents this product was made for, against a server of its own
+    Demo(demo::DemoArgs),
+    /// Bring the database up to date and say what that took
+    Migrate(Given),
+    /// Drive a server through its API with real histories
+    Replay(replay::ReplayArgs),
+    /// Print the OpenAPI document
+    Spec,
+    /// Mint an access token for somebody, for development
+    Token(TokenArgs),
+}
+
+#[derive(clap::Args)]
+struct TokenArgs {
+    /// Who: an e-mail address of the installation
+    #[arg(long)]
+    email: String,
+    /// At which tenant, for somebody who belongs to several
+    #[arg(long)]
+    tenant_id: Option<db::TenantId>,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// Why a command ended badly.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    // One provider of TLS for whoever needs one; an error only says that there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let line = Line::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(line.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &Failure) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "allclear: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(given) => serve(given.check()?).await,
+        Command::Demo(args) => Ok(demo::run(args).await?),
+        Command::Migrate(given) => migrate(&given.check()?),
+        Command::Replay(args) => match replay::run(args).await? {
+            true => Ok(()),
+            false => Err("the replay did not end as its logs do, or mail is missing".into()),
+        },
+        Command::Spec => print(&spec()?),
+        Command::Token(args) => token(args).await,
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{text}")?)
+}
+
+/// The OpenAPI document, as it is kept in `api-spec/`.
+pub fn spec() -> Result<String, serde_json::Error> {
+    app::document().to_pretty_json()
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    log(&settings)?;
+    let public_url = settings.public_url.clone();
+    let running = app::start(settings, Clock::system()).await?;
+    print(&format!(
+        "Allclear listens on {} (docs: {}/docs/)",
+        running.url, running.url
+    ))?;
+    if let Some(operator) = &running.first_operator {
+        let password = operator
+            .password
+            .as_deref()
+            .unwrap_or("the one in ALLCLEAR_OPERATOR_PASSWORD");
+        print(&format!(
+            "The first operator signs in at {public_url}/v1/auth/login: {} with password {password}\nThis is said once.",
+            operator.email
+        ))?;
+    }
+    running.wait().await;
+    Ok(())
+}
+
+fn log(settings: &Settings) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log)?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if settings.log_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    Ok(())
+}
+
+fn migrate(settings: &Settings) -> Result<(), Failure> {
+    if let Location::Sqlite(_) = settings.database {
+        app::make_private_dir(&settings.data_dir)?;
+    }
+    let applied = db::migrate(&settings.database)?;
+    match applied.as_slice() {
+        [] => print("the database is up to date"),
+        applied => print(&format!("applied {}", applied.join(", "))),
+    }
+}
+
+async fn token(args: TokenArgs) -> Result<(), Failure> {
+    let settings = args.given.check()?;
+    let clock = Clock::system();
+    let ground = app::prepare(&settings, &clock).await?;
+    let unknown = || Problem::not_found("person with this address in this installation");
+    let email = text::email_address(&args.email).ok_or_else(unknown)?;
+    let memberships = ground
+        .db
+        .read(move |conn| {
+            let person = store::person_by_email(conn, &email)?.ok_or_else(unknown)?;
+            store::memberships_of(conn, person.id)
+        })
+        .await?;
+    let membership = crate::identity::actions::choose_membership(memberships, args.tenant_id)?;
+    let (person, tenant, role): (_, _, Role) = (membership.person_id, membership.tenant_id, membership.role);
+    print(&ground.tokens.mint(person, tenant, role, clock.now().into())?)
+}

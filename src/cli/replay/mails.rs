@@ -1,0 +1,170 @@
+//! Waiting for the mail that runs behind the calls, and counting it in the ledger.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::books::Filed;
+use crate::cli::client::{Result, Session};
+
+/// How long the mail may stand still.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may stand still again once it has.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
+/// The first pause between two looks.
+const PAUSE: Duration = Duration::from_millis(4);
+/// The longest.
+const LONG_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whoever reads the ledger.
+pub struct Mails {
+    operator: Session,
+    is_stuck: AtomicBool,
+}
+
+/// What the ledger says of one request's own mail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnMail {
+    /// Receipts and resolutions that were sent.
+    pub sent: usize,
+    /// Everything that was sent, of whatever kind.
+    pub sent_of_any_kind: usize,
+    /// What is still to be sent.
+    pub pending: usize,
+}
+
+impl Mails {
+    /// Reads the ledger as an operator.
+    pub fn new(operator: Session) -> Self {
+        Self {
+            operator,
+            is_stuck: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether mail stood still for a minute.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed)
+    }
+
+    /// The broadcasts of an incident.
+    pub async fn broadcasts_of(&self, incident: &str) -> Result<Vec<String>> {
+        let list = self
+            .operator
+            .list(&format!("/v1/incidents/{incident}/broadcasts"))
+            .await?;
+        let ids = list.iter().filter_map(|item| item.get("id")?.as_str());
+        Ok(ids.map(str::to_owned).collect())
+    }
+
+    /// Waits until a broadcast is finished; how many of its mails were sent.
+    pub async fn finish(&self, broadcast: &str) -> Result<usize> {
+        let path = format!("/v1/broadcasts/{broadcast}");
+        let mut wait = self.wait();
+        loop {
+            let found = self.operator.get(&path).await?.body;
+            let count = |name: &str| found.get(name).and_then(Value::as_u64).unwrap_or_default();
+            let state = found.get("state").and_then(Value::as_str).unwrap_or_default();
+            let progress = (count("audience"), count("pending"), count("sent"));
+            if matches!(state, "finished" | "cancelled") || !wait.on(&progress).await {
+                return Ok(usize::try_from(count("sent")).unwrap_or(usize::MAX));
+            }
+        }
+    }
+
+    /// Waits until a request's own mail is sent; what the ledger says of it.
+    pub async fn own(&self, request: &Filed) -> Result<OwnMail> {
+        let path = format!("/v1/deliveries?request_id={}", request.id);
+        let mut wait = self.wait();
+        loop {
+            let found = own_mail(&self.operator.list(&path).await?);
+            let is_complete = found.pending == 0 && found.sent >= request.mails_due;
+            let progress = (found.sent, found.pending, found.sent_of_any_kind);
+            if is_complete || !wait.on(&progress).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn wait<T>(&self) -> Wait<'_, T> {
+        Wait {
+            mails: self,
+            pause: PAUSE,
+            last: None,
+            since: Instant::now(),
+        }
+    }
+}
+
+fn own_mail(deliveries: &[Value]) -> OwnMail {
+    let mut found = OwnMail::default();
+    for delivery in deliveries {
+        let text = |name: &str| delivery.get(name).and_then(Value::as_str).unwrap_or_default();
+        match text("state") {
+            "sent" => {
+                found.sent_of_any_kind += 1;
+                found.sent += usize::from(matches!(text("kind"), "request_received" | "request_resolved"));
+            }
+            "pending" | "leased" => found.pending += 1,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Looking again and again, as long as something moves.
+struct Wait<'a, T> {
+    mails: &'a Mails,
+    pause: Duration,
+    last: Option<T>,
+    since: Instant,
+}
+
+impl<T: Clone + PartialEq> Wait<'_, T> {
+    /// Pauses before the next look; false when what was seen has stood still for too long.
+    async fn on(&mut self, progress: &T) -> bool {
+        if self.last.as_ref() != Some(progress) {
+            self.last = Some(progress.clone());
+            self.since = Instant::now();
+        }
+        let patience = if self.mails.is_stuck() {
+            LITTLE_PATIENCE
+        } else {
+            PATIENCE
+        };
+        if self.since.elapsed() > patience {
+            self.mails.is_stuck.store(true, Ordering::Relaxed);
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = LONG_PAUSE.min(self.pause * 3 / 2);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_ledger_of_a_request_is_summed_by_state_and_kind() {
+        let rows = [
+            ("request_received", "sent"),
+            ("request_resolved", "sent"),
+            ("request_resolved", "leased"),
+            ("request_commented", "sent"),
+            ("request_received", "failed"),
+        ];
+        let rows = rows.map(|(kind, state)| json!({ "kind": kind, "state": state }));
+        assert_eq!(
+            own_mail(&rows),
+            OwnMail {
+                sent: 2,
+                sent_of_any_kind: 3,
+                pending: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! What every call passes: its request id, the refusal of encoded bodies, errors as problems, counts and the log.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use tracing::Instrument as _;
+
+use crate::clock::Clock;
+use crate::db::{Id, SubjectNoun};
+use crate::problem::{Code, Problem};
+
+/// Where the id of a call stands in the answer, and may stand in the call.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The numbers of the porch.
+#[derive(Clone)]
+pub struct Counts {
+    calls: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl Counts {
+    /// Registers them.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let calls = IntCounterVec::new(
+            Opts::new("allclear_http_requests_total", "Calls answered"),
+            &["method", "route", "status"],
+        )?;
+        let seconds = HistogramVec::new(
+            HistogramOpts::new("allclear_http_request_duration_seconds", "Time to answer a call"),
+            &["method", "route"],
+        )?;
+        registry.register(Box::new(calls.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        Ok(Self { calls, seconds })
+    }
+}
+
+/// The id of the call, for whoever answers it.
+struct CallId(Arc<str>);
+
+/// The middleware.
+pub async fn porch(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let begun = Instant::now();
+    let id: Arc<str> = request_id(&request).into();
+    request.extensions_mut().insert(CallId(Arc::clone(&id)));
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    let counts = request.app_data::<web::Data<Counts>>().cloned();
+    let span = tracing::info_span!("call", request_id = %id);
+    let done = answer(request, next, &id).instrument(span.clone()).await?;
+    let route = done
+        .request()
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
+    let status = done.status();
+    let elapsed = begun.elapsed();
+    if let Some(counts) = counts {
+        counts
+            .calls
+            .with_label_values(&[method.as_str(), &route, status.as_str()])
+            .inc();
+        counts
+            .seconds
+            .with_label_values(&[method.as_str(), &route])
+            .observe(elapsed.as_secs_f64());
+    }
+    span.in_scope(
+        || tracing::info!(%method, path, status = status.as_u16(), micros = elapsed.as_micros(), "answered"),
+    );
+    Ok(done)
+}
+
+async fn answer(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    id: &str,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if is_encoded(request.request()) {
+        let problem = Problem::new(Code::UnsupportedEncoding, "send the body as it is");
+        return Ok(finished(request.into_response(problem.response(Some(id))), id));
+    }
+    // Handlers' errors come as answers; nothing else fails between here and there.
+    let done = next.call(request).await?.map_into_boxed_body();
+    let problem = match done.response().error() {
+        Some(error) => error.as_error::<Problem>().map(|problem| {
+            if problem.status_code_is_5xx() {
+                tracing::error!(error = %problem, "a call failed");
+            }
+            problem.response(Some(id))
+        }),
+        None => None,
+    };
+    let response = match problem {
+        Some(response) => response,
+        None if is_foreign_error(done.response()) => foreign(done.status()).response(Some(id)),
+        None => return Ok(finished(done, id)),
+    };
+    Ok(finished(done.into_response(response), id))
+}
+
+/// An error that somebody else wrote, and not as a problem.
+fn is_foreign_error(response: &HttpResponse) -> bool {
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
+    (status.is_client_error() || status.is_server_error()) && !is_problem
+}
+
+fn foreign(status: StatusCode) -> Problem {
+    let code = match status.as_u16() {
+        404 => Code::NotFound,
+        405 => Code::MethodNotAllowed,
+        408 => Code::RequestTimeout,
+        413 => Code::PayloadTooLarge,
+        414 => Code::UriTooLong,
+        415 => Code::UnsupportedMediaType,
+        431 => Code::HeadersTooLarge,
+        status if status < 500 => Code::BadRequest,
+        503 => Code::Unavailable,
+        _ => Code::Internal,
+    };
+    Problem::new(code, code.title())
+}
+
+fn finished(mut done: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    let headers = done.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    // What is answered here is somebody's own: no cache in between keeps it.
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-cache"),
+        );
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    done
+}
+
+/// A `Content-Encoding` other than `identity`: a body that inflates is never accepted.
+fn is_encoded(request: &HttpRequest) -> bool {
+    request
+        .headers()
+        .get_all(header::CONTENT_ENCODING)
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The caller's id, if it is a short visible one, or a new one.
+fn request_id(request: &ServiceRequest) -> String {
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
+    match given {
+        Some(id) if (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic() && b != b'"') => {
+            id.to_owned()
+        }
+        _ => {
+            let now = request
+                .app_data::<web::Data<Clock>>()
+                .map(|clock| clock.now())
+                .unwrap_or_default();
+            Id::<SubjectNoun>::at(now.into()).to_string()
+        }
+    }
+}
+
+/// What no route answers: 405 where another method would be answered, else 404.
+pub async fn unmatched(request: HttpRequest, routes: web::Data<Routes>) -> Result<HttpResponse, Problem> {
+    let allowed = routes.methods(request.path());
+    if allowed.is_empty() {
+        return Err(Problem::not_found("route"));
+    }
+    let problem = Problem::new(
+        Code::MethodNotAllowed,
+        format!("allowed here: {}", allowed.join(", ")),
+    );
+    let mut response = problem.response(request.extensions().get::<CallId>().map(|id| &*id.0));
+    if let Ok(allow) = HeaderValue::from_str(&allowed.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    Ok(response)
+}
+
+/// The templates of all paths with their methods.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Vec<(String, Vec<Method>)>);
+
+impl Routes {
+    /// From the OpenAPI document.
+    pub fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let methods = |item: &utoipa::openapi::PathItem| {
+            let known = [
+                (Method::GET, item.get.is_some()),
+                (Method::PUT, item.put.is_some()),
+                (Method::POST, item.post.is_some()),
+                (Method::DELETE, item.delete.is_some()),
+                (Method::PATCH, item.patch.is_some()),
+            ];
+            known
+                .into_iter()
+                .filter(|(_, there)| *there)
+                .map(|(method, _)| method)
+                .collect()
+        };
+        Self(
+            document
+                .paths
+                .paths
+                .iter()
+                .map(|(path, item)| (path.clone(), methods(item)))
+                .collect(),
+        )
+    }
+
+    fn methods(&self, path: &str) -> Vec<&str> {
+        let fits = |template: &str| {
+            let (mut wanted, mut found) = (template.split('/'), path.split('/'));
+            loop {
+                match (wanted.next(), found.next()) {
+                    (None, None) => return true,
+                    (Some(part), Some(text))
+                        if part == text || (part.starts_with('{') && !text.is_empty()) => {}
+                    _ => return false,
+                }
+            }
+        };
+        self.0
+            .iter()
+            .filter(|(path, _)| fits(path))
+            .flat_map(|(_, methods)| methods.iter().map(Method::as_str))
+            .collect()
+    }
+}

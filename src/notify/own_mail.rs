@@ -1,0 +1,153 @@
+//! A request's own mail: a receipt, "you were added", public replies, the answer. It goes before bulk mail.
+
+use serde_json::Value;
+
+use crate::db::{CommentId, Connection, Moment, RequestId};
+use crate::identity;
+use crate::incidents;
+use crate::journal::{self, Event, EventKind, Reader, Side};
+use crate::mail::{self, Delivery, DeliveryKind, Priority, Recipient, Step};
+use crate::problem::Problem;
+use crate::requests::{self, Cause, Request};
+
+/// Events of one transaction.
+const CHUNK: i64 = 100;
+
+/// Turns the oldest unread events into mail.
+pub fn step(conn: &mut Connection, now: Moment) -> Result<Step, Problem> {
+    let events = journal::unread(conn, Reader::Notify, CHUNK)?;
+    if events.is_empty() {
+        return Ok(Step::Idle);
+    }
+    for event in events {
+        // Another process may have been first: then its effect stands.
+        if journal::acted_on(conn, Reader::Notify, &event)? {
+            let rows = mail_of(conn, &event, now)?;
+            mail::store::enqueue(conn, &rows)?;
+        }
+    }
+    Ok(Step::Worked)
+}
+
+fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Delivery>, Problem> {
+    let id: RequestId = event.subject_id.of();
+    let Some(request) = requests::store::find(conn, event.tenant_id, id)? else {
+        return Ok(Vec::new());
+    };
+    let kinds: Vec<(DeliveryKind, Vec<Recipient>)> = match event.kind {
+        EventKind::RequestFiled => vec![
+            (DeliveryKind::RequestReceived, vec![requester(conn, &request)?]),
+            (DeliveryKind::WatcherAdded, named(conn, &request, &event.data.0)?),
+        ],
+        EventKind::WatchersAdded => vec![(DeliveryKind::WatcherAdded, named(conn, &request, &event.data.0)?)],
+        EventKind::RequestResolved if cause(event) == Some(Cause::Agent) => {
+            vec![(DeliveryKind::RequestResolved, vec![requester(conn, &request)?])]
+        }
+        // What a tenant's side says is for the agents, who read it in their queue.
+        _ if event.actor_side == Side::Staff && comment_id(event).is_some() => {
+            vec![(DeliveryKind::RequestCommented, vec![requester(conn, &request)?])]
+        }
+        _ => Vec::new(),
+    };
+    let names_incident = names_incident(conn, &request)?;
+    let mut seen = Vec::new();
+    let mut rows = Vec::new();
+    for (kind, recipients) in kinds {
+        for recipient in recipients
+            .into_iter()
+            .filter(|recipient| !recipient.email.is_empty())
+        {
+            if seen.contains(&recipient.email) {
+                continue;
+            }
+            seen.push(recipient.email.clone());
+            let mut row = Delivery::new(event.id, kind, recipient, Priority::Request, now);
+            row.request_id = Some(request.id);
+            if matches!(kind, DeliveryKind::RequestReceived | DeliveryKind::WatcherAdded) && names_incident {
+                row.incident_id = request.incident_id;
+            }
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// A mail that names an incident which is under way tells of it: whoever gets it is told of the end. What is over
+/// already is not told of any more.
+fn names_incident(conn: &mut Connection, request: &Request) -> Result<bool, Problem> {
+    let incident = request
+        .incident_id
+        .map(|id| incidents::store::find(conn, id))
+        .transpose()?
+        .flatten();
+    Ok(incident.is_some_and(|incident| incident.status.is_active()))
+}
+
+fn cause(event: &Event) -> Option<Cause> {
+    event
+        .data
+        .0
+        .get("cause")
+        .and_then(Value::as_str)
+        .and_then(Cause::parse)
+}
+
+/// The public comment that came with an event.
+pub fn comment_id(event: &Event) -> Option<CommentId> {
+    event
+        .data
+        .0
+        .get("comment_id")
+        .and_then(Value::as_str)
+        .and_then(|id| id.parse().ok())
+}
+
+fn requester(conn: &mut Connection, request: &Request) -> Result<Recipient, Problem> {
+    let person = identity::store::person(conn, request.requester_id)?;
+    let person = person.ok_or_else(|| Problem::not_found("requester"))?;
+    Ok(Recipient {
+        tenant_id: request.tenant_id,
+        email: person.email,
+        name: person.name,
+        locale: person.locale,
+        time_zone: person.time_zone,
+    })
+}
+
+/// The watchers that an event names; whoever has been taken away since hears nothing.
+fn named(conn: &mut Connection, request: &Request, data: &Value) -> Result<Vec<Recipient>, Problem> {
+    let added: Vec<String> = data
+        .get("watchers")
+        .cloned()
+        .and_then(|list| serde_json::from_value(list).ok())
+        .unwrap_or_default();
+    if added.is_empty() {
+        return Ok(Vec::new());
+    }
+    let present = requests::store::watchers_of(conn, std::slice::from_ref(request))?
+        .remove(&request.id)
+        .unwrap_or_default();
+    let tenant =
+        identity::store::tenant(conn, request.tenant_id)?.ok_or_else(|| Problem::not_found("tenant"))?;
+    let mut recipients = Vec::new();
+    for email in added.into_iter().filter(|email| present.contains(email)) {
+        let person = identity::store::person_by_email(conn, &email)?;
+        let (name, locale, time_zone) = match person {
+            Some(person) => (person.name, person.locale, person.time_zone),
+            None => (String::new(), tenant.locale.clone(), tenant.time_zone.clone()),
+        };
+        recipients.push(Recipient {
+            tenant_id: request.tenant_id,
+            email,
+            name,
+            locale,
+            time_zone,
+        });
+    }
+    Ok(recipients)
+}
+
+/// The event that a message tells of.
+pub fn event_of(conn: &mut Connection, delivery: &Delivery) -> Result<Option<Event>, Problem> {
+    journal::find(conn, delivery.tenant_id, delivery.event_id)
+}

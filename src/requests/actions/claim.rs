@@ -1,0 +1,90 @@
+//! Claiming: the most urgent request of a queue goes to one agent, and never to two.
+
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::change::{event, prepare};
+use crate::db::{Connection, Moment, QueueId};
+use crate::identity::{Caller, Right};
+use crate::journal::{self, EventKind};
+use crate::problem::{Code, Problem};
+use crate::queues;
+use crate::queues::routing::Severity;
+use crate::requests::lifecycle::{self, Verb};
+use crate::requests::model::Request;
+use crate::requests::store;
+
+/// How many candidates are read at a time.
+const CANDIDATES: i64 = 8;
+
+/// Why this one.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Reason {
+    /// What decided, first to last.
+    pub order: Vec<&'static str>,
+    /// Its severity.
+    pub severity: Severity,
+    /// Since when it waits.
+    pub waiting_since: Moment,
+}
+
+/// Gives the caller the most urgent request of a queue; `None` when a fresh look finds none.
+///
+/// Candidates are read in order and taken by an update guarded by all that made them eligible. Whoever loses one goes
+/// on to the next; when all that were read are lost, the line is read again.
+pub fn claim(
+    conn: &mut Connection,
+    caller: &Caller,
+    queue: QueueId,
+) -> Result<Option<(Request, Reason)>, Problem> {
+    let found = queues::store::find(conn, queue)?;
+    caller.require(Right::WorkRequests)?;
+    found.ok_or_else(|| Problem::not_found("queue"))?;
+    let now = caller.now();
+    if !queues::store::is_on_duty(conn, queue, caller.person(), now)? {
+        return Err(Problem::new(
+            Code::NotOnDuty,
+            "no shift of yours in this queue runs now",
+        ));
+    }
+    loop {
+        let candidates = store::waiting(conn, queue, CANDIDATES)?;
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        for candidate in candidates {
+            if let Some(taken) = take(conn, caller, &candidate, now)? {
+                let reason = Reason {
+                    order: vec!["severity", "age"],
+                    severity: taken.severity,
+                    waiting_since: taken.created_at,
+                };
+                return Ok(Some((taken, reason)));
+            }
+        }
+    }
+}
+
+fn take(
+    conn: &mut Connection,
+    caller: &Caller,
+    candidate: &Request,
+    now: Moment,
+) -> Result<Option<Request>, Problem> {
+    let mut taken = candidate.clone();
+    taken.status = lifecycle::next(candidate.status, Verb::Claim, true)?;
+    taken.assignee_id = Some(caller.person());
+    prepare(candidate, &mut taken, now);
+    if !store::take(conn, &taken, candidate.revision)? {
+        return Ok(None);
+    }
+    let data =
+        json!({"from": candidate.status, "to": taken.status, "internal": {"to_assignee": caller.person()}});
+    journal::record(
+        conn,
+        &event(&taken, EventKind::RequestClaimed, &caller.actor(), now, data),
+        &[],
+    )?;
+    Ok(Some(taken))
+}

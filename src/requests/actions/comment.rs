@@ -1,0 +1,95 @@
+//! The conversation, and who listens to it.
+
+use serde_json::json;
+
+use super::change::Change;
+use crate::db::{Connection, lock};
+use crate::identity::{Caller, Right};
+use crate::journal::{EventKind, Reader};
+use crate::problem::{Code, Problem};
+use crate::requests::lifecycle::Verb;
+use crate::requests::model::{Comment, NewComment, Request, Visibility, Watchers};
+use crate::requests::store::{self, Key};
+use crate::text;
+
+/// Adds a comment; a customer's reply to a pending request sets it going again.
+pub fn comment(
+    conn: &mut Connection,
+    caller: &Caller,
+    key: &Key,
+    form: &NewComment,
+) -> Result<(Request, Comment), Problem> {
+    let mut change = Change::begin(conn, caller, key, Right::CommentOnRequests)?;
+    if form.visibility == Visibility::Internal {
+        caller.require(Right::SeeInternals)?;
+        let comment = change.comment(conn, &form.body, Visibility::Internal)?;
+        return Ok((
+            change.commit_internal(conn, EventKind::RequestCommented)?,
+            comment,
+        ));
+    }
+    if !caller.is_staff() {
+        change.apply(conn, Verb::Reply)?;
+    } else if !change.request.is_open && change.request.status != crate::requests::Status::Resolved {
+        let allowed: Vec<Verb> = Vec::new();
+        let detail = format!("the request is {}", change.request.status);
+        return Err(Problem::new(Code::TransitionNotAllowed, detail).with("allowed", allowed));
+    }
+    let comment = change.comment(conn, &form.body, Visibility::Public)?;
+    Ok((
+        change.commit(conn, EventKind::RequestCommented, &[Reader::Notify])?,
+        comment,
+    ))
+}
+
+/// Adds watchers; each new one is told so once.
+pub fn watch(conn: &mut Connection, caller: &Caller, key: &Key, form: &Watchers) -> Result<Request, Problem> {
+    // Shared, as for filing: whoever is added before the incident ends belongs to the audience of its end. Before the
+    // row is locked, as the cascade does it.
+    if let Some(incident) = store::visible(conn, caller, key)?.incident_id {
+        lock::shared(conn, lock::Key::of(incident))?;
+    }
+    let mut change = Change::begin(conn, caller, key, Right::CommentOnRequests)?;
+    change.if_match_required()?;
+    let present = store::watchers_of(conn, std::slice::from_ref(&change.request))?
+        .remove(&change.request.id)
+        .unwrap_or_default();
+    let mut added: Vec<String> = form
+        .watchers
+        .iter()
+        .filter_map(|email| text::email_address(email))
+        .collect();
+    added.sort_unstable();
+    added.dedup();
+    added.retain(|email| !present.contains(email));
+    if present.len() + added.len() > 100 {
+        return Err(Problem::invalid("/watchers", "there may be 100 watchers"));
+    }
+    if added.is_empty() {
+        return Ok(change.request);
+    }
+    store::add_watchers(conn, &change.request, &added, change.now)?;
+    change.note("watchers", json!(added));
+    change.commit(conn, EventKind::WatchersAdded, &[Reader::Notify])
+}
+
+/// Takes watchers away.
+pub fn unwatch(
+    conn: &mut Connection,
+    caller: &Caller,
+    key: &Key,
+    form: &Watchers,
+) -> Result<Request, Problem> {
+    let mut change = Change::begin(conn, caller, key, Right::CommentOnRequests)?;
+    change.if_match_required()?;
+    let emails: Vec<String> = form
+        .watchers
+        .iter()
+        .filter_map(|email| text::email_address(email))
+        .collect();
+    if store::remove_watchers(conn, &change.request, &emails)? == 0 {
+        return Ok(change.request);
+    }
+    change.note("watchers", json!(emails));
+    change.commit(conn, EventKind::WatchersRemoved, &[])
+}

@@ -1,0 +1,19 @@
+//! The verbs of requests, each in five beats: load, allow, decide, save, tell.
+
+mod change;
+mod claim;
+mod comment;
+mod file;
+mod follow;
+mod link;
+mod move_on;
+
+pub use claim::{Reason, claim};
+pub use comment::{comment, unwatch, watch};
+pub use file::{Filed, file};
+pub use follow::{close_expired, detach, follow, return_to_line};
+pub use link::{link, pin, unpin};
+pub use move_on::{
+    assign, await_customer, cancel, close, hold, reject, release, reopen, resolve, resume, still_affected,
+    transfer,
+};

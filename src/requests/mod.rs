@@ -1,0 +1,15 @@
+//! THE HEART: service requests, from filing to their end, their conversation and their history.
+//!
+//! SLA clocks and push assignment will stand here too.
+
+pub mod actions;
+pub mod api;
+pub mod lifecycle;
+mod model;
+pub mod reference;
+pub mod store;
+mod view;
+
+pub use lifecycle::Status;
+pub use model::{Cause, Comment, Request, Visibility};
+pub use view::RequestView;

@@ -1,0 +1,287 @@
+//! Requests, comments and histories as clients see them. What staff alone may see is decided here, once.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::lifecycle::Status;
+use super::model::{Cause, Comment, Contact, HoldReason, Request, Visibility};
+use super::store;
+use crate::db::{CommentId, Connection, EventId, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId};
+use crate::identity::{self, Caller, Right};
+use crate::incidents;
+use crate::journal::{Event, EventKind, Side};
+use crate::problem::Problem;
+use crate::queues;
+use crate::queues::routing::{Channel, Severity};
+
+/// A person, as a request names it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PersonView {
+    /// The id.
+    pub id: PersonId,
+    /// The name.
+    pub name: String,
+}
+
+/// The incident of a request.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct IncidentRef {
+    /// Its id.
+    pub id: IncidentId,
+    /// What it is called.
+    pub title: String,
+    /// Where it stands.
+    pub status: incidents::Status,
+}
+
+/// The queue of a request.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QueueRef {
+    /// Its id.
+    pub id: QueueId,
+    /// Its name.
+    pub name: String,
+}
+
+/// How a request was resolved.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ResolutionView {
+    /// Who resolved it.
+    pub cause: Cause,
+    /// When.
+    pub at: Option<Moment>,
+}
+
+/// A request as clients see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RequestView {
+    /// Its id.
+    pub id: RequestId,
+    /// What people call it.
+    pub reference: String,
+    /// Where it stands.
+    pub status: Status,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line.
+    pub subject: String,
+    /// What is wrong.
+    pub description: String,
+    /// How it reached the desk.
+    pub channel: Channel,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Who filed it.
+    pub requester: PersonView,
+    /// Whom to reach.
+    pub contact: Contact,
+    /// Addresses that hear of it too.
+    pub watchers: Vec<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// The incident it is bound to.
+    pub incident: Option<IncidentRef>,
+    /// Slug of the service.
+    pub service: String,
+    /// Slug of the region.
+    pub region: String,
+    /// The line it stands in.
+    pub queue: QueueRef,
+    /// How it was resolved.
+    pub resolution: Option<ResolutionView>,
+    /// What it waits for.
+    pub hold_reason: Option<HoldReason>,
+    /// Whether it no longer follows its incident.
+    pub detached: bool,
+    /// The closed request that it goes on with.
+    pub follow_up_of: Option<RequestId>,
+    /// SLA clocks by name; none run yet.
+    pub sla: Map<String, Value>,
+    /// Active incidents that it may be about, in the answer to filing without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matching_incidents: Option<Vec<IncidentId>>,
+    /// Who works on it, for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<Option<PersonView>>,
+    /// Whether staff keep it out of the cascade, for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+    /// When it was filed.
+    pub created_at: Moment,
+    /// When it last changed.
+    pub updated_at: Moment,
+    /// Counts the changes that the tenant sees.
+    pub version: i32,
+}
+
+/// Requests with what their rows name, in a fixed number of queries.
+pub fn requests(
+    conn: &mut Connection,
+    caller: &Caller,
+    rows: Vec<Request>,
+) -> Result<Vec<RequestView>, Problem> {
+    let staff = caller.may(Right::SeeInternals);
+    let mut people: Vec<PersonId> = rows
+        .iter()
+        .flat_map(|row| [Some(row.requester_id), row.assignee_id])
+        .flatten()
+        .collect();
+    people.sort_unstable();
+    people.dedup();
+    let people: HashMap<_, _> = identity::store::names(conn, &people)?
+        .into_iter()
+        .map(|(id, name, _)| (id, name))
+        .collect();
+    let mut queue_ids: Vec<QueueId> = rows.iter().map(|row| row.queue_id).collect();
+    queue_ids.sort_unstable();
+    queue_ids.dedup();
+    let queues: HashMap<_, _> = queues::store::names(conn, &queue_ids)?.into_iter().collect();
+    let mut incident_ids: Vec<IncidentId> = rows.iter().filter_map(|row| row.incident_id).collect();
+    incident_ids.sort_unstable();
+    incident_ids.dedup();
+    let mut incidents = HashMap::new();
+    for id in incident_ids {
+        if let Some(found) = incidents::store::find(conn, id)? {
+            incidents.insert(
+                id,
+                IncidentRef {
+                    id,
+                    title: found.title,
+                    status: found.status,
+                },
+            );
+        }
+    }
+    let mut watchers = store::watchers_of(conn, &rows)?;
+    let person = |id: PersonId| PersonView {
+        id,
+        name: people.get(&id).cloned().unwrap_or_default(),
+    };
+    let view = |row: Request| RequestView {
+        requester: person(row.requester_id),
+        contact: serde_json::from_value(row.contact.0).unwrap_or_default(),
+        watchers: watchers.remove(&row.id).unwrap_or_default(),
+        tags: serde_json::from_value(row.tags.0).unwrap_or_default(),
+        incident: row.incident_id.and_then(|id| incidents.get(&id).cloned()),
+        queue: QueueRef {
+            id: row.queue_id,
+            name: queues.get(&row.queue_id).cloned().unwrap_or_default(),
+        },
+        resolution: row.resolution_cause.map(|cause| ResolutionView {
+            cause,
+            at: row.resolved_at,
+        }),
+        assignee: staff.then(|| row.assignee_id.map(person)),
+        pinned: staff.then_some(row.pinned),
+        matching_incidents: None,
+        sla: Map::new(),
+        id: row.id,
+        reference: row.reference,
+        status: row.status,
+        severity: row.severity,
+        subject: row.subject,
+        description: row.description,
+        channel: row.channel,
+        tenant_id: row.tenant_id,
+        service: row.service,
+        region: row.region,
+        hold_reason: row.hold_reason,
+        detached: row.detached,
+        follow_up_of: row.follow_up_of,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        version: row.version,
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
+/// One request.
+pub fn request(conn: &mut Connection, caller: &Caller, row: Request) -> Result<RequestView, Problem> {
+    requests(conn, caller, vec![row])?
+        .pop()
+        .ok_or_else(|| Problem::internal("a request without a view"))
+}
+
+/// Who wrote or did something.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ActorView {
+    /// The side.
+    pub side: Side,
+    /// The name.
+    pub name: String,
+    /// The person; not of staff to a tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<PersonId>,
+}
+
+fn actor(staff: bool, side: Side, id: Option<PersonId>, name: String) -> ActorView {
+    ActorView {
+        side,
+        name,
+        id: id.filter(|_| staff || side == Side::Tenant),
+    }
+}
+
+/// A comment as clients see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CommentView {
+    /// Its id.
+    pub id: CommentId,
+    /// Who reads it.
+    pub visibility: Visibility,
+    /// The text.
+    pub body: String,
+    /// Who wrote it.
+    pub author: ActorView,
+    /// When.
+    pub created_at: Moment,
+}
+
+/// A comment.
+pub fn comment(caller: &Caller, row: Comment) -> CommentView {
+    let staff = caller.may(Right::SeeInternals);
+    CommentView {
+        id: row.id,
+        visibility: row.visibility,
+        body: row.body,
+        author: actor(staff, row.author_side, Some(row.author_id), row.author_name),
+        created_at: row.created_at,
+    }
+}
+
+/// An entry of a history as clients see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct EventView {
+    /// Its id.
+    pub id: EventId,
+    /// Its place, from 1; internal ones leave gaps for a tenant.
+    pub seq: i32,
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub at: Moment,
+    /// Who did it.
+    pub actor: ActorView,
+    /// What, from, to, why.
+    pub data: Value,
+}
+
+/// An entry of a history; what is under `internal` in its data is for staff.
+pub fn event(caller: &Caller, row: Event) -> EventView {
+    let staff = caller.may(Right::SeeInternals);
+    let mut data = row.data.0;
+    if !staff && let Some(map) = data.as_object_mut() {
+        map.remove("internal");
+    }
+    EventView {
+        id: row.id,
+        seq: row.seq,
+        kind: row.kind,
+        at: row.at,
+        actor: actor(staff, row.actor_side, row.actor_id, row.actor_name),
+        data,
+    }
+}

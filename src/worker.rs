@@ -1,0 +1,204 @@
+//! The background: what runs behind the calls, step by step, in every process.
+//!
+//! Each step does a bounded piece of work in a transaction of its own and says whether there was any. A loop goes on
+//! while there is, and otherwise waits for the bell or for a while: another process may have left work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::db::{Db, Moment};
+use crate::http::bell::Bell;
+use crate::http::idempotency;
+use crate::mail::{self, Dispatcher, Step};
+use crate::notify::{audience, cascade, own_mail};
+use crate::problem::Problem;
+use crate::requests;
+
+/// How long an idle loop waits for the bell.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often what has grown old is swept up.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Everything that runs in the background, as one value that can be stepped.
+#[derive(Clone)]
+pub struct Worker {
+    db: Db,
+    clock: Clock,
+    dispatcher: Arc<Dispatcher>,
+    reopen_window: Option<TimeDelta>,
+}
+
+impl Worker {
+    /// A worker of this process.
+    pub fn new(db: Db, clock: Clock, dispatcher: Dispatcher, reopen_window: Option<TimeDelta>) -> Self {
+        Self {
+            db,
+            clock,
+            dispatcher: Arc::new(dispatcher),
+            reopen_window,
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now().into()
+    }
+
+    /// The reactions: cascade, audiences, a request's own mail, the end of broadcasts.
+    pub async fn react(&self) -> Result<Step, Problem> {
+        let own = self.own_mail().await?;
+        let cascaded = self.cascade().await?;
+        let expanded = self.expand().await?;
+        let finished = self.finish().await?;
+        let worked = [own, cascaded, expanded, finished].contains(&Step::Worked);
+        Ok(if worked { Step::Worked } else { Step::Idle })
+    }
+
+    async fn own_mail(&self) -> Result<Step, Problem> {
+        let now = self.now();
+        // Asked first without the writer: most of the time there is nothing.
+        if self
+            .db
+            .read(|conn| crate::journal::backlog(conn, crate::journal::Reader::Notify))
+            .await?
+            == 0
+        {
+            return Ok(Step::Idle);
+        }
+        self.db.write(move |conn| own_mail::step(conn, now)).await
+    }
+
+    async fn cascade(&self) -> Result<Step, Problem> {
+        let now = self.now();
+        match self.db.read(cascade::next).await? {
+            Some(incident) => {
+                self.db
+                    .write(move |conn| cascade::step(conn, incident, now))
+                    .await
+            }
+            None => Ok(Step::Idle),
+        }
+    }
+
+    async fn expand(&self) -> Result<Step, Problem> {
+        let now = self.now();
+        let mut done = Step::Idle;
+        for broadcast in self.db.read(|conn| mail::store::unexpanded(conn, 4)).await? {
+            if self
+                .db
+                .write(move |conn| audience::step(conn, broadcast, now))
+                .await?
+                == Step::Worked
+            {
+                done = Step::Worked;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn finish(&self) -> Result<Step, Problem> {
+        let now = self.now();
+        if !self.db.read(mail::store::any_sending).await? {
+            return Ok(Step::Idle);
+        }
+        let finished = self
+            .db
+            .write(move |conn| mail::store::finish_broadcasts(conn, now))
+            .await?;
+        Ok(if finished > 0 { Step::Worked } else { Step::Idle })
+    }
+
+    /// Hands over the mail that is due.
+    pub async fn dispatch(&self) -> Result<Step, Problem> {
+        self.dispatcher.step().await
+    }
+
+    /// Closes what has been resolved for long, forgets old idempotency keys.
+    pub async fn sweep(&self) -> Result<Step, Problem> {
+        let (now, window) = (self.now(), self.reopen_window);
+        let swept = self.db.write(move |conn| {
+            let closed = match window {
+                Some(window) => requests::actions::close_expired(conn, window, now)?,
+                None => 0,
+            };
+            Ok(closed + idempotency::forget_old(conn, now)?)
+        });
+        Ok(if swept.await? > 0 {
+            Step::Worked
+        } else {
+            Step::Idle
+        })
+    }
+
+    /// Starts the loops; they end when `stop` says so or is dropped. Mail waits while `hold_mail`.
+    pub fn start(&self, bell: &Bell, stop: &watch::Receiver<bool>, hold_mail: bool) -> Vec<JoinHandle<()>> {
+        let (react, sweep) = (self.clone(), self.clone());
+        let mut loops = vec![
+            run("reactions", bell.clone(), stop.clone(), IDLE, move |bell| {
+                let react = react.clone();
+                async move {
+                    let step = react.react().await?;
+                    if step == Step::Worked {
+                        bell.ring();
+                    }
+                    Ok(step)
+                }
+            }),
+            run("sweep", Bell::default(), stop.clone(), SWEEP, move |_| {
+                let sweep = sweep.clone();
+                async move { sweep.sweep().await }
+            }),
+        ];
+        if !hold_mail {
+            let dispatch = self.clone();
+            loops.push(run("mail", bell.clone(), stop.clone(), IDLE, move |bell| {
+                let dispatch = dispatch.clone();
+                async move {
+                    let step = dispatch.dispatch().await?;
+                    if step == Step::Worked {
+                        bell.ring();
+                    }
+                    Ok(step)
+                }
+            }));
+        }
+        loops
+    }
+}
+
+/// Steps until there is nothing to do, waits, and begins again. A failing step is logged and tried again later.
+fn run<F, S>(
+    name: &'static str,
+    bell: Bell,
+    mut stop: watch::Receiver<bool>,
+    idle: Duration,
+    step: S,
+) -> JoinHandle<()>
+where
+    S: Fn(Bell) -> F + Send + 'static,
+    F: Future<Output = Result<Step, Problem>> + Send,
+{
+    tokio::spawn(async move {
+        let mut heard = bell.listen();
+        while !*stop.borrow() {
+            heard.mark_unchanged();
+            let pause = match step(bell.clone()).await {
+                Ok(Step::Worked) => continue,
+                Ok(Step::Idle) => idle,
+                Err(error) => {
+                    tracing::error!(%error, name, "a background step failed");
+                    idle.max(Duration::from_secs(1))
+                }
+            };
+            tokio::select! {
+                _ = heard.changed() => {}
+                changed = stop.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    })
+}
