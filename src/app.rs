@@ -97,6 +97,7 @@ pub struct Running {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     stop: watch::Sender<bool>,
+    bell: Bell,
     loops: Vec<JoinHandle<()>>,
     _in_use: Option<File>,
 }
@@ -134,6 +135,13 @@ pub async fn prepare(settings: &Settings, clock: &Clock) -> Result<Ground, Probl
 
 /// Starts a server and its background.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Problem> {
+    let mut running = open(settings, clock).await?;
+    running.loops = running.worker.start(&running.bell, &running.stop.subscribe());
+    Ok(running)
+}
+
+/// Starts a server without its background: whoever opens it steps [`Running::worker`].
+pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> {
     make_private_dir(&settings.data_dir)?;
     let in_use = match settings.database {
         Location::Sqlite(_) => Some(take_data_dir(&settings.data_dir)?),
@@ -154,9 +162,8 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Problem>
     let messages = Arc::new(Messages::new(&settings.public_url));
     let dispatcher = Dispatcher::new(db.clone(), clock.clone(), transport, messages, &settings);
     let worker = Worker::new(db.clone(), clock.clone(), dispatcher, settings.reopen_window);
-    let (stop, stopping) = watch::channel(false);
+    let (stop, _) = watch::channel(false);
     let (server, url) = listen(&settings, &clock, &db, &tokens, &bell, &secret)?;
-    let loops = worker.start(&bell, &stopping, false);
     tracing::info!(url, engine = db.engine(), "serving");
     Ok(Running {
         url,
@@ -167,7 +174,8 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Problem>
         server: server.handle(),
         serving: tokio::spawn(server),
         stop,
-        loops,
+        bell,
+        loops: Vec::new(),
         _in_use: in_use,
     })
 }

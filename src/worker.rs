@@ -134,10 +134,10 @@ impl Worker {
         })
     }
 
-    /// Starts the loops; they end when `stop` says so or is dropped. Mail waits while `hold_mail`.
-    pub fn start(&self, bell: &Bell, stop: &watch::Receiver<bool>, hold_mail: bool) -> Vec<JoinHandle<()>> {
-        let (react, sweep) = (self.clone(), self.clone());
-        let mut loops = vec![
+    /// Starts the loops; they end when `stop` says so or is dropped.
+    pub fn start(&self, bell: &Bell, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let (react, dispatch, sweep) = (self.clone(), self.clone(), self.clone());
+        vec![
             run("reactions", bell.clone(), stop.clone(), IDLE, move |bell| {
                 let react = react.clone();
                 async move {
@@ -152,10 +152,7 @@ impl Worker {
                 let sweep = sweep.clone();
                 async move { sweep.sweep().await }
             }),
-        ];
-        if !hold_mail {
-            let dispatch = self.clone();
-            loops.push(run("mail", bell.clone(), stop.clone(), IDLE, move |bell| {
+            run("mail", bell.clone(), stop.clone(), IDLE, move |bell| {
                 let dispatch = dispatch.clone();
                 async move {
                     let step = dispatch.dispatch().await?;
@@ -164,9 +161,8 @@ impl Worker {
                     }
                     Ok(step)
                 }
-            }));
-        }
-        loops
+            }),
+        ]
     }
 }
 

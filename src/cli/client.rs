@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use reqwest::header::{AUTHORIZATION, ETAG, IF_MATCH, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, IF_MATCH, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -27,8 +27,6 @@ pub struct Answer {
     pub status: u16,
     /// The JSON body; null when there was none.
     pub body: Value,
-    /// The version of what was answered, as `If-Match` takes it.
-    pub etag: Option<String>,
 }
 
 impl Answer {
@@ -191,25 +189,17 @@ impl Client {
         };
         let response = request.send().await.map_err(lost)?;
         let status = response.status();
-        let header = |name| {
-            let value = response.headers().get(name)?;
-            value.to_str().ok().map(str::to_owned)
-        };
-        let (etag, retry_after) = (header(ETAG), header(RETRY_AFTER));
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let seconds = retry_after.and_then(|text| text.parse().ok()).unwrap_or(1);
         let bytes = response.bytes().await.map_err(lost)?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if status.is_success() {
-            return Ok(Answer {
-                status: status.as_u16(),
-                body,
-                etag,
-            });
+            return Ok(Answer { status: status.as_u16(), body });
         }
         let busy = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
-        let seconds = retry_after.and_then(|text| text.parse().ok()).unwrap_or(1);
         Err((
             busy.then(|| Duration::from_secs(seconds)),
             call.refused(status, body),

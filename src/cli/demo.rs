@@ -19,8 +19,6 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
-use serde_json::json;
-
 use self::cast::{CONTOSO, MESSAGING, OPERATOR, PASSWORD};
 use self::desk::Desk;
 use self::voice::Voice;
@@ -82,6 +80,9 @@ pub enum DemoError {
     /// The mailbox cannot be read.
     #[error("cannot read the mailbox: {0}")]
     Mailbox(io::Error),
+    /// Somebody has heard enough.
+    #[error("interrupted")]
+    Interrupted,
     /// Nobody listens to the story.
     #[error("cannot tell the story: {0}")]
     Voice(#[from] io::Error),
@@ -91,6 +92,7 @@ pub enum DemoError {
 }
 
 /// What the demo came to.
+#[derive(serde::Serialize)]
 struct Outcome {
     incidents: usize,
     requests: usize,
@@ -123,7 +125,10 @@ pub async fn run(args: DemoArgs) -> Result<(), DemoError> {
     super::log(&settings).map_err(Problem::internal)?;
     let running = app::start(settings, Clock::system()).await?;
     let url = running.url.clone();
-    let played = play(voice, &url, &mail_dir, &args).await;
+    let played = tokio::select! {
+        played = play(voice, &url, &mail_dir, &args) => played,
+        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+    };
     if args.exit || played.is_err() {
         running.stop().await;
         return played;
@@ -140,17 +145,7 @@ async fn play(voice: Voice, url: &str, mail_dir: &Path, args: &DemoArgs) -> Resu
         invite(&mut desk, url).await?;
     }
     if args.json {
-        let Outcome {
-            incidents,
-            requests,
-            refused,
-            mails_sent,
-            mails_lost,
-        } = outcome;
-        let line = json!({
-            "incidents": incidents, "requests": requests, "refused": refused,
-            "mails_sent": mails_sent, "mails_lost": mails_lost,
-        });
+        let line = serde_json::to_string(&outcome)?;
         writeln!(io::stdout(), "{line}")?;
     }
     if outcome.mails_lost > 0 {

@@ -1,1 +1,20 @@
+//! The whole suite, black box through HTTP where it can be; it runs once on each engine (`./test`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
+#![allow(missing_docs)]
 
+mod desk;
+mod mailbox;
+
+mod architecture;
+mod bad_input;
+mod command_line;
+mod http;
+mod identity;
+mod incidents;
+mod mail;
+mod main_path;
+mod migrations;
+mod queues;
+mod requests;
+mod spec;
+mod storm;

@@ -14,9 +14,9 @@ use super::voice::Voice;
 use crate::cli::client::{Answer, Client, Session};
 
 /// How long the demo waits for what happens behind a call.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
-pub const PAUSE: Duration = Duration::from_millis(25);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The desk as the story sees it.
 pub struct Desk {
@@ -90,11 +90,12 @@ impl Desk {
         Ok(self.session(who).await?.put(path, &body, Some("*")).await?)
     }
 
-    /// Marta opens an incident, which is announced; its id.
+    /// Marta opens an incident, and all whom it affects are told; its id.
     pub async fn opens(&mut self, opening: &Opening<'_>) -> Result<String, DemoError> {
         let incident = self
             .posts(&cast::INCIDENT_MANAGER, "/v1/incidents", opening.body())
             .await?;
+        self.is_told(&incident).await?;
         Ok(incident.id().to_owned())
     }
 
@@ -102,9 +103,8 @@ impl Desk {
     pub async fn announces(&mut self, incident: &str, status: &str, body: &str) -> Result<(), DemoError> {
         let path = format!("/v1/incidents/{incident}/updates");
         let update = json!({ "status": status, "body": body });
-        self.changes(&cast::INCIDENT_MANAGER, &path, update)
-            .await
-            .map(drop)
+        let answer = self.changes(&cast::INCIDENT_MANAGER, &path, update).await?;
+        self.is_told(&answer).await.map(drop)
     }
 
     /// Marta gives the all-clear.
@@ -113,8 +113,60 @@ impl Desk {
         let answer = self
             .changes(&cast::INCIDENT_MANAGER, &path, json!({ "body": body }))
             .await?;
-        self.ends
-            .push((incident.to_owned(), answer.text("/broadcast_id").to_owned()));
+        let broadcast = self.is_told(&answer).await?;
+        self.ends.push((incident.to_owned(), broadcast));
+        self.requests_follow(incident).await
+    }
+
+    /// Waits until the broadcast that `answer` names is finished, as it would be long before the next thing happens,
+    /// and says how many it reached; its id.
+    async fn is_told(&mut self, answer: &Answer) -> Result<String, DemoError> {
+        let id = answer.text("/broadcast_id").to_owned();
+        let path = format!("/v1/broadcasts/{id}");
+        let mut waited = Duration::ZERO;
+        let broadcast = loop {
+            let broadcast = self.reads(&cast::INCIDENT_MANAGER, &path).await?;
+            if broadcast.text("/state") == "finished" {
+                break broadcast;
+            }
+            pause(&mut waited, &path).await?;
+        };
+        let count = |member: &str| {
+            broadcast
+                .body
+                .get(member)
+                .and_then(Value::as_u64)
+                .unwrap_or_default()
+        };
+        let (audience, sent) = (count("audience"), count("sent"));
+        self.voice.then(&format!(
+            "{sent} of {audience} people concerned are told by mail."
+        ))?;
+        Ok(id)
+    }
+
+    /// Waits until no request of the ended incident is open, and says what became of them.
+    async fn requests_follow(&mut self, incident: &str) -> Result<(), DemoError> {
+        let path = format!("/v1/incidents/{incident}/service-requests");
+        let mut waited = Duration::ZERO;
+        let requests = loop {
+            let requests = self.lists(&cast::OPERATOR, &path).await?;
+            if !requests.iter().any(is_open) {
+                break requests;
+            }
+            pause(&mut waited, &path).await?;
+        };
+        let followed = requests
+            .iter()
+            .filter(|request| cause(request) == Some("incident"))
+            .count();
+        let before = match requests.len() - followed {
+            0 => String::new(),
+            before => format!(" Before that, agents had resolved {before}."),
+        };
+        self.voice.then(&format!(
+            "{followed} open requests follow: they are resolved with it.{before}"
+        ))?;
         Ok(())
     }
 
@@ -199,42 +251,6 @@ impl Desk {
             .map(drop)
     }
 
-    /// Waits until no request of the ended incident is open, and says what became of them.
-    pub async fn requests_follow(&mut self, incident: &str) -> Result<(), DemoError> {
-        let path = format!("/v1/incidents/{incident}/service-requests");
-        let requests = self.until(&path, |request| !is_open(request)).await?;
-        let followed = requests
-            .iter()
-            .filter(|request| cause(request) == Some("incident"))
-            .count();
-        let before = requests.len() - followed;
-        let rest = if before == 0 {
-            String::new()
-        } else {
-            format!(" Before that, agents had resolved {before}.")
-        };
-        self.voice.then(&format!(
-            "{followed} open requests follow: they are resolved with it.{rest}"
-        ))?;
-        Ok(())
-    }
-
-    /// Reads the whole list at `path` as the operator, until all of it `is_done`.
-    pub async fn until(&mut self, path: &str, is_done: fn(&Value) -> bool) -> Result<Vec<Value>, DemoError> {
-        let mut waited = Duration::ZERO;
-        loop {
-            let items = self.lists(&cast::OPERATOR, path).await?;
-            if items.iter().all(is_done) {
-                return Ok(items);
-            }
-            if waited > PATIENCE {
-                return Err(DemoError::TooSlow(path.to_owned()));
-            }
-            tokio::time::sleep(PAUSE).await;
-            waited += PAUSE;
-        }
-    }
-
     /// Who of the agents works the queue at this moment.
     pub async fn on_duty(&mut self, queue: &str) -> Result<Vec<&'static Person>, DemoError> {
         let path = format!("/v1/queues/{}/on-duty", self.id(queue));
@@ -269,6 +285,16 @@ impl Desk {
         self.sessions.insert(who.email, session.clone());
         Ok(session)
     }
+}
+
+/// Between two looks at something that is not as it will be yet.
+pub async fn pause(waited: &mut Duration, what: &str) -> Result<(), DemoError> {
+    if *waited > PATIENCE {
+        return Err(DemoError::TooSlow(what.to_owned()));
+    }
+    tokio::time::sleep(PAUSE).await;
+    *waited += PAUSE;
+    Ok(())
 }
 
 fn is_open(request: &Value) -> bool {

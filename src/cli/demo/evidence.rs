@@ -9,17 +9,13 @@ use serde_json::Value;
 use super::DemoError;
 use super::august_23::Remembered;
 use super::cast::INCIDENT_MANAGER;
-use super::desk::{Desk, PATIENCE, PAUSE};
+use super::desk::{Desk, pause};
 use super::ledger::{self, Delivery, Sums};
 use super::mailbox;
 use super::voice::wrapped;
 
 /// Waits until all mail is out, shows everything, and returns the sums and the messages found in `mail_dir`.
 pub async fn show(desk: &mut Desk, of: &Remembered, mail_dir: &Path) -> Result<(Sums, usize), DemoError> {
-    desk.voice.title("The mail")?;
-    for (incident, end) in desk.ends.clone() {
-        broadcasts(desk, &incident, &end).await?;
-    }
     let ledger = settled(desk).await?;
     let found = show_mailbox(desk, mail_dir)?;
     let ends: HashMap<_, _> = desk.ends.iter().cloned().collect();
@@ -28,24 +24,6 @@ pub async fn show(desk: &mut Desk, of: &Remembered, mail_dir: &Path) -> Result<(
     show_timeline(desk, &of.incident).await?;
     show_history(desk, &of.request).await?;
     Ok((sums, found))
-}
-
-async fn broadcasts(desk: &mut Desk, incident: &str, end: &str) -> Result<(), DemoError> {
-    let path = format!("/v1/incidents/{incident}/broadcasts");
-    let all = desk
-        .until(&path, |broadcast| word(broadcast, "state") == "finished")
-        .await?;
-    let end = desk
-        .reads(&INCIDENT_MANAGER, &format!("/v1/broadcasts/{end}"))
-        .await?;
-    let count = |member: &str| end.body.get(member).and_then(Value::as_u64).unwrap_or_default();
-    desk.voice.then(&format!(
-        "{} broadcasts of one incident are finished; its all-clear had an audience of {}, and {} are sent.",
-        all.len(),
-        count("audience"),
-        count("sent"),
-    ))?;
-    Ok(())
 }
 
 /// The ledger, when every event has become its mail, every request has its receipt, and nothing is on its way.
@@ -70,14 +48,11 @@ async fn settled(desk: &mut Desk) -> Result<Vec<Delivery>, DemoError> {
         if unread == Some(0) && receipts == desk.requests && on_their_way == 0 {
             return Ok(ledger);
         }
-        if waited > PATIENCE {
-            return Err(DemoError::TooSlow(format!(
-                "the mail: {unread:?} events unread, {receipts} receipts for {} requests, {on_their_way} on their way",
-                desk.requests
-            )));
-        }
-        tokio::time::sleep(PAUSE).await;
-        waited += PAUSE;
+        let what = format!(
+            "the mail: {unread:?} events unread, {receipts} receipts for {} requests, {on_their_way} on their way",
+            desk.requests
+        );
+        pause(&mut waited, &what).await?;
     }
 }
 
@@ -108,7 +83,7 @@ fn show_ledger(desk: &mut Desk, ledger: &[Delivery], sums: Sums) -> Result<(), D
         told, without_end, ..
     } = sums;
     desk.voice.then(&format!(
-        "In {told} cases somebody was told of an incident; in {} of them the same person was told that it ended.",
+        "{told} times somebody was told of an incident, and {} times the same person was told that it ended.",
         told - without_end
     ))?;
     Ok(())
@@ -154,12 +129,24 @@ async fn show_history(desk: &mut Desk, request: &str) -> Result<(), DemoError> {
     Ok(())
 }
 
+/// Who did what; from which state to which; why.
 fn sentence(event: &Value) -> String {
-    let actor = event
-        .pointer("/actor/name")
-        .and_then(Value::as_str)
-        .unwrap_or("Allclear");
-    format!("{actor}: {}", word(event, "kind").replace('_', " "))
+    let of = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let verb = word(event, "kind").replace("request_", "").replace('_', " ");
+    let mut details = vec![];
+    details.extend(match (of("/data/from"), of("/data/to")) {
+        (Some(from), Some(to)) => Some(format!("from {from} to {to}")),
+        (None, Some(to)) => Some(format!("now {to}")),
+        _ => None,
+    });
+    details.extend(of("/data/cause").map(|cause| format!("because of the {cause}")));
+    details.extend(of("/data/internal/rule").map(|rule| format!("by the rule “{rule}”")));
+    let details = if details.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", details.join(", "))
+    };
+    format!("{} {verb}{details}", of("/actor/name").unwrap_or_default())
 }
 
 fn place(item: &Value) -> String {

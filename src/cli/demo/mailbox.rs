@@ -34,23 +34,26 @@ pub fn read(directory: &Path) -> io::Result<Vec<Mail>> {
         .collect()
 }
 
-/// Who got each subject, the subjects in the order of their first message.
+/// Who got each subject, and how often if more than once; the subjects in the order of their first message.
 pub fn by_subject(mails: &[Mail]) -> Vec<(String, Vec<String>)> {
     let mut order = vec![];
-    let mut recipients: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut recipients: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for mail in mails {
         let known = recipients.entry(&mail.subject).or_insert_with(|| {
             order.push(mail.subject.as_str());
-            vec![]
+            BTreeMap::new()
         });
-        known.push(address(&mail.to).to_owned());
+        *known.entry(address(&mail.to)).or_default() += 1;
     }
+    let told = |(address, count): (&str, usize)| match count {
+        1 => address.to_owned(),
+        _ => format!("{address} ({count})"),
+    };
     order
         .into_iter()
         .map(|subject| {
-            let mut people = recipients.remove(subject).unwrap_or_default();
-            people.sort();
-            (subject.to_owned(), people)
+            let people = recipients.remove(subject).unwrap_or_default();
+            (subject.to_owned(), people.into_iter().map(told).collect())
         })
         .collect()
 }
@@ -157,6 +160,7 @@ mod tests {
         };
         let mails = [
             mail("Z <z@x.example>", "second"),
+            mail("Z <z@x.example>", "second"),
             mail("b@x.example", "first"),
             mail("A <a@x.example>", "second"),
         ];
@@ -165,7 +169,7 @@ mod tests {
             [
                 (
                     "second".to_owned(),
-                    vec!["a@x.example".to_owned(), "z@x.example".to_owned()]
+                    vec!["a@x.example".to_owned(), "z@x.example (2)".to_owned()]
                 ),
                 ("first".to_owned(), vec!["b@x.example".to_owned()]),
             ]

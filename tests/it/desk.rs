@@ -1,0 +1,532 @@
+//! `TestDesk`: the real server on a free port, its own database on the engine under test, a real mailbox, a clock
+//! that is set. Users are values that do things.
+
+use std::path::PathBuf;
+
+use allclear::app::{self, Running};
+use allclear::clock::Clock;
+use allclear::db::connection::Target;
+use allclear::db::{Connection, Location, PROVIDER, PersonId, TenantId};
+use allclear::identity::Role;
+use allclear::mail::Step;
+use allclear::settings::Settings;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::mailbox::Mailbox;
+
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A running desk.
+pub struct TestDesk {
+    running: Option<Running>,
+    settings: Settings,
+    pub clock: Clock,
+    pub mailbox: Mailbox,
+    http: reqwest::Client,
+    database: Database,
+    pub operator: User,
+    undrained_is_fine: bool,
+    _dir: tempfile::TempDir,
+}
+
+/// A database of its own, gone when dropped.
+struct Database {
+    location: Location,
+    admin: Option<String>,
+}
+
+impl Database {
+    fn new(dir: &tempfile::TempDir) -> Self {
+        match std::env::var("ALLCLEAR_TEST_ENGINE").as_deref() {
+            Ok("postgres") => {
+                let admin =
+                    std::env::var("ALLCLEAR_TEST_POSTGRES").expect("ALLCLEAR_TEST_POSTGRES names a cluster");
+                let name = format!("t{}", uuid::Uuid::new_v4().simple());
+                let mut conn = PgConnection::establish(&admin).unwrap();
+                conn.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+                    .unwrap();
+                let (server, _) = admin.rsplit_once('/').unwrap();
+                Self {
+                    location: Location::Postgres(format!("{server}/{name}")),
+                    admin: Some(admin),
+                }
+            }
+            Ok("sqlite") | Err(_) => Self {
+                location: Location::Sqlite(dir.path().join("allclear.sqlite")),
+                admin: None,
+            },
+            Ok(other) => panic!("ALLCLEAR_TEST_ENGINE={other} is neither sqlite nor postgres"),
+        }
+    }
+
+    /// A connection past the server, for what only a database can show or break.
+    fn connect(&self) -> Connection {
+        let target = match &self.location {
+            Location::Sqlite(path) => Target::Sqlite {
+                path: path.display().to_string(),
+                read_only: false,
+            },
+            Location::Postgres(url) => Target::Postgres(url.clone()),
+        };
+        target.connect().unwrap()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let (Location::Postgres(url), Some(admin)) = (&self.location, &self.admin) {
+            let name = url.rsplit_once('/').unwrap().1;
+            if let Ok(mut conn) = PgConnection::establish(admin) {
+                let _ = conn.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            }
+        }
+    }
+}
+
+/// When every story begins.
+pub fn beginning() -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2010-09-07T18:00:00Z")
+        .unwrap()
+        .with_timezone(&Utc)
+}
+
+impl TestDesk {
+    /// A desk with nobody but its operator.
+    pub async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
+        // One provider of TLS for the process; an error only says that there is one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let mailbox = Mailbox::start();
+        let database = Database::new(&dir);
+        let mut settings = Settings::private(dir.path().to_owned());
+        settings.database = database.location.clone();
+        settings.secret = Some("a secret of the tests, long enough to be one".to_owned());
+        settings.smtp_url = Some(mailbox.url());
+        settings.operator_email = Some("olive@provider.example".to_owned());
+        settings.operator_password = Some(PASSWORD.to_owned());
+        settings.http_workers = Some(2);
+        change(&mut settings);
+        let clock = Clock::standing_at(beginning());
+        let running = app::open(settings.clone(), clock.clone()).await.unwrap();
+        let http = reqwest::Client::new();
+        let operator = User::sign_in(&http, &running.url, "olive@provider.example").await;
+        Self {
+            running: Some(running),
+            settings,
+            clock,
+            mailbox,
+            http,
+            database,
+            operator,
+            undrained_is_fine: false,
+            _dir: dir,
+        }
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub fn url(&self) -> &str {
+        &self.running().url
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.settings.data_dir.clone()
+    }
+
+    /// A connection past the server.
+    pub fn connect(&self) -> Connection {
+        self.database.connect()
+    }
+
+    /// Runs statements past the server.
+    pub fn sql(&self, statement: &str) -> usize {
+        let mut conn = self.connect();
+        match &mut conn {
+            Connection::Postgres(conn) => diesel::sql_query(statement).execute(conn).unwrap(),
+            Connection::Sqlite(conn) => diesel::sql_query(statement).execute(conn).unwrap(),
+        }
+    }
+
+    /// Counts past the server: `SELECT COUNT(*) AS n FROM …`.
+    pub fn count(&self, from: &str) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            n: i64,
+        }
+        let query = format!("SELECT COUNT(*) AS n FROM {from}");
+        let mut conn = self.connect();
+        let row: Count = match &mut conn {
+            Connection::Postgres(conn) => diesel::sql_query(query).get_result(conn).unwrap(),
+            Connection::Sqlite(conn) => diesel::sql_query(query).get_result(conn).unwrap(),
+        };
+        row.n
+    }
+
+    /// Moves the clock.
+    pub fn pass(&self, time: TimeDelta) {
+        self.clock.set(self.clock.now() + time);
+    }
+
+    /// Does all the work behind the calls, until there is none.
+    pub async fn drain(&self) {
+        let worker = &self.running().worker;
+        for _ in 0..100_000 {
+            let reacted = worker.react().await.unwrap();
+            let sent = worker.dispatch().await.unwrap();
+            if (reacted, sent) == (Step::Idle, Step::Idle) {
+                return;
+            }
+        }
+        panic!("the background never comes to an end");
+    }
+
+    /// What is left in the ledger is what the test is about.
+    pub fn leave_undrained(&mut self) {
+        self.undrained_is_fine = true;
+    }
+
+    /// Stops the server as its operator would, and starts it again on the same data.
+    pub async fn restart(&mut self) {
+        self.running.take().unwrap().stop().await;
+        self.running = Some(
+            app::open(self.settings.clone(), self.clock.clone())
+                .await
+                .unwrap(),
+        );
+        let url = self.url().to_owned();
+        self.operator.url = url;
+    }
+
+    /// Somebody of the provider's.
+    pub async fn staff(&self, name: &str, role: &str) -> User {
+        let email = format!("{name}@provider.example");
+        let form = json!({"email": email, "name": name, "role": role, "password": PASSWORD});
+        self.user_of(form, PROVIDER, role).await
+    }
+
+    /// Somebody of a tenant.
+    pub async fn member(&self, name: &str, role: &str, tenant: &Value) -> User {
+        let tenant_id: TenantId = tenant["id"].as_str().unwrap().parse().unwrap();
+        let domain = tenant["name"].as_str().unwrap().to_lowercase();
+        let email = format!("{name}@{domain}.example");
+        let form =
+            json!({"email": email, "name": name, "role": role, "password": PASSWORD, "tenant_id": tenant_id});
+        self.user_of(form, tenant_id, role).await
+    }
+
+    /// Their token is minted and not asked for: signing in has tests of its own, and costs a hash each.
+    async fn user_of(&self, form: Value, tenant: TenantId, role: &str) -> User {
+        let made = self.operator.post("/v1/users", form.clone()).await.created();
+        let id: PersonId = made["id"].as_str().unwrap().parse().unwrap();
+        let role = Role::parse(role).unwrap();
+        let token = self
+            .running()
+            .tokens
+            .mint(id, tenant, role, self.clock.now().into())
+            .unwrap();
+        User {
+            http: self.http.clone(),
+            url: self.url().to_owned(),
+            token,
+            id: made["id"].as_str().unwrap().to_owned(),
+            email: form["email"].as_str().unwrap().to_owned(),
+            name: form["name"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// A caller without a token.
+    pub fn stranger(&self) -> User {
+        User {
+            token: String::new(),
+            ..self.operator.clone()
+        }
+    }
+
+    /// The same caller with another token.
+    pub fn with_token(&self, token: &str) -> User {
+        User {
+            token: token.to_owned(),
+            ..self.operator.clone()
+        }
+    }
+
+    /// A customer with regions and services, whose one contact is `it@<name>.example`.
+    pub async fn tenant(&self, name: &str, regions: &[&str], services: &[&str]) -> Value {
+        let contact = format!("it@{}.example", name.to_lowercase());
+        let form = json!({
+            "name": name, "regions": regions, "services": services,
+            "contacts": [{"email": contact, "name": format!("IT of {name}")}],
+        });
+        self.operator.post("/v1/tenants", form).await.created()
+    }
+}
+
+impl Drop for TestDesk {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.undrained_is_fine {
+            return;
+        }
+        let left = self.count("deliveries WHERE state IN ('pending', 'leased')");
+        let unread = self.count("unread_events");
+        assert_eq!(
+            (left, unread),
+            (0, 0),
+            "mail or events are left: drain the desk, or say that it is fine"
+        );
+    }
+}
+
+/// Somebody who calls.
+#[derive(Clone)]
+pub struct User {
+    http: reqwest::Client,
+    pub url: String,
+    pub token: String,
+    pub id: String,
+    pub email: String,
+    pub name: String,
+}
+
+impl User {
+    pub async fn sign_in(http: &reqwest::Client, url: &str, email: &str) -> Self {
+        let form = json!({"email": email, "password": PASSWORD});
+        let answer = http
+            .post(format!("{url}/v1/auth/login"))
+            .json(&form)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        let session: Value = answer.json().await.unwrap();
+        let token = session["access_token"].as_str().unwrap().to_owned();
+        let mut user = Self {
+            http: http.clone(),
+            url: url.to_owned(),
+            token,
+            id: String::new(),
+            email: email.to_owned(),
+            name: String::new(),
+        };
+        let me = user.get("/v1/me").await.ok();
+        user.id = me["id"].as_str().unwrap().to_owned();
+        user.name = me["name"].as_str().unwrap().to_owned();
+        user
+    }
+
+    /// A call, to be completed by headers.
+    pub fn call(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let call = self.http.request(method, format!("{}{path}", self.url));
+        if self.token.is_empty() {
+            call
+        } else {
+            call.bearer_auth(&self.token)
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        Reply::of(self.call(Method::GET, path)).await
+    }
+
+    /// With `If-Match: *`: tests of preconditions make their calls themselves.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        Reply::of(self.call(Method::POST, path).header("if-match", "*").json(&body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        Reply::of(self.call(Method::PUT, path).header("if-match", "*").json(&body)).await
+    }
+
+    pub async fn delete(&self, path: &str, body: Value) -> Reply {
+        Reply::of(
+            self.call(Method::DELETE, path)
+                .header("if-match", "*")
+                .json(&body),
+        )
+        .await
+    }
+
+    /// Files a request against an incident.
+    pub async fn files(&self, subject: &str, incident: &Value) -> Reply {
+        let form = json!({"incident_id": incident["id"], "severity": "b", "subject": subject, "description": "It is down."});
+        self.post("/v1/service-requests", form).await
+    }
+
+    /// All items of a list, page by page.
+    pub async fn all(&self, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let glue = if path.contains('?') { '&' } else { '?' };
+            let page = self.get(&format!("{path}{glue}limit=200{cursor}")).await.ok();
+            items.extend(page["items"].as_array().unwrap().clone());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Reply {
+    pub async fn of(call: reqwest::RequestBuilder) -> Self {
+        let answer = call.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await.unwrap();
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+
+    #[track_caller]
+    pub fn created(self) -> Value {
+        assert_eq!(self.status, 201, "{}", self.body);
+        assert!(self.header("location").is_some());
+        self.body
+    }
+
+    /// Asserts a problem (RFC 9457) with this status and code.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.body
+        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["request_id"].as_str(), self.header("x-request-id"));
+        assert!(
+            self.body["title"].is_string()
+                && self.body["detail"].is_string()
+                && self.body["type"].is_string()
+        );
+        self.body
+    }
+}
+
+/// A desk ready for its first incident: a catalog, a staffed queue, rules, two customers.
+pub struct Stage {
+    pub desk: TestDesk,
+    /// An agent on duty around the clock.
+    pub ada: User,
+    /// The incident manager.
+    pub marta: User,
+    /// Administrator of Contoso, North America.
+    pub bob: User,
+    /// Administrator of Adatum, Europe.
+    pub eva: User,
+    pub contoso: Value,
+    pub adatum: Value,
+    pub queue: Value,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        Self::set_with(|_| {}).await
+    }
+
+    pub async fn set_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let desk = TestDesk::open_with(change).await;
+        for region in ["north-america", "europe"] {
+            desk.operator
+                .post("/v1/regions", json!({"slug": region, "name": region}))
+                .await
+                .created();
+        }
+        for service in ["exchange-online", "sharepoint-online", "sign-in"] {
+            desk.operator
+                .post("/v1/services", json!({"slug": service, "name": service}))
+                .await
+                .created();
+        }
+        let contoso = desk
+            .tenant("Contoso", &["north-america"], &["exchange-online", "sign-in"])
+            .await;
+        let adatum = desk
+            .tenant("Adatum", &["europe"], &["exchange-online", "sign-in"])
+            .await;
+        let bob = desk.member("bob", "tenant_admin", &contoso).await;
+        let eva = desk.member("eva", "tenant_admin", &adatum).await;
+        let ada = desk.staff("ada", "agent").await;
+        let marta = desk.staff("marta", "incident_manager").await;
+        let queue = desk
+            .operator
+            .post("/v1/queues", always_on("Messaging", &[&ada.id]))
+            .await
+            .created();
+        let rules = json!({"rules": [{"name": "all", "when": {}, "queue_id": queue["id"]}]});
+        desk.operator.put("/v1/routing-rules", rules).await.ok();
+        Self {
+            desk,
+            ada,
+            marta,
+            bob,
+            eva,
+            contoso,
+            adatum,
+            queue,
+        }
+    }
+
+    /// An incident of Exchange Online in North America: Contoso's, not Adatum's.
+    pub async fn incident(&self) -> Value {
+        self.marta.post("/v1/incidents", incident_form()).await.created()
+    }
+}
+
+pub fn incident_form() -> Value {
+    json!({
+        "title": "Mail is reachable only intermittently", "impact": "degradation",
+        "services": ["exchange-online"], "regions": ["north-america"], "body": "We are looking into it.",
+    })
+}
+
+/// A queue staffed around the clock.
+pub fn always_on(name: &str, members: &[&str]) -> Value {
+    json!({"name": name, "always_on": true, "shifts": [{
+        "name": "always", "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+        "start": "00:00", "end": "00:00", "time_zone": "UTC", "members": members,
+    }]})
+}
