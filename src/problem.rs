@@ -255,6 +255,20 @@ impl ResponseError for Problem {
     }
 }
 
+/// How libpq and PostgreSQL say that the database is busy or away: most of it comes without a kind.
+const AWAY_SIGNS: &[&str] = &[
+    "lock timeout",
+    "statement timeout",
+    "terminating connection",
+    "server closed the connection",
+    "no connection to the server",
+    "connection to server",
+    "could not receive data",
+    "could not send data",
+    "shutting down",
+    "starting up",
+];
+
 impl From<DieselError> for Problem {
     /// A database failure is never "not found": whoever expects no row asks with `.optional()`.
     fn from(error: DieselError) -> Self {
@@ -269,19 +283,12 @@ impl From<DieselError> for Problem {
             _ => Retry::No,
         };
         let away = match &error {
-            DieselError::BrokenTransactionManager
-            | DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => true,
-            DieselError::DatabaseError(_, info) => {
+            DieselError::BrokenTransactionManager => true,
+            DieselError::DatabaseError(kind, info) => {
+                use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
                 let message = info.message();
-                [
-                    "lock timeout",
-                    "statement timeout",
-                    "terminating connection",
-                    "server closed",
-                    "shutting down",
-                ]
-                .iter()
-                .any(|sign| message.contains(sign))
+                matches!(kind, ClosedConnection | UnableToSendCommand)
+                    || AWAY_SIGNS.iter().any(|sign| message.contains(sign))
             }
             _ => false,
         };

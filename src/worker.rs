@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::db::{Db, Moment};
 use crate::http::bell::Bell;
 use crate::http::idempotency;
+use crate::journal::{self, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
 use crate::problem::Problem;
@@ -61,11 +62,7 @@ impl Worker {
     async fn own_mail(&self) -> Result<Step, Problem> {
         let now = self.now();
         // Asked first without the writer: most of the time there is nothing.
-        if self
-            .db
-            .read(|conn| crate::journal::backlog(conn, crate::journal::Reader::Notify))
-            .await?
-            == 0
+        if !self.db.read(|conn| journal::any_unread(conn, Reader::Notify)).await?
         {
             return Ok(Step::Idle);
         }

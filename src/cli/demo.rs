@@ -25,6 +25,7 @@ use self::voice::Voice;
 use super::client::{Client, Refused};
 use crate::app;
 use crate::clock::Clock;
+use crate::db::Location;
 use crate::problem::Problem;
 use crate::settings::Settings;
 
@@ -62,9 +63,12 @@ pub enum DemoError {
     /// The database that was named is in use.
     #[error("the database named by DATABASE_URL holds something already; the demo wants an empty one")]
     InUse,
-    /// The server did not start, or did not end well.
-    #[error(transparent)]
-    Server(#[from] Problem),
+    /// The server did not start.
+    #[error("{0}")]
+    Start(Problem),
+    /// The same on a database that somebody named.
+    #[error("{0}; the demo wants an empty database, and takes the one that DATABASE_URL names")]
+    StartThere(Problem),
     /// A call was refused that should not be.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -122,8 +126,12 @@ pub async fn run(args: DemoArgs) -> Result<(), DemoError> {
     }
     let settings = settings_in(directory.path(), &listen.address);
     let mail_dir = settings.mail_dir();
-    super::log(&settings).map_err(Problem::internal)?;
-    let running = app::start(settings, Clock::system()).await?;
+    super::log(&settings).map_err(|error| DemoError::Start(Problem::internal(error)))?;
+    let not_started = match settings.database {
+        Location::Sqlite(_) => DemoError::Start,
+        Location::Postgres(_) => DemoError::StartThere,
+    };
+    let running = app::start(settings, Clock::system()).await.map_err(not_started)?;
     let url = running.url.clone();
     let played = tokio::select! {
         played = play(voice, &url, &mail_dir, &args) => played,

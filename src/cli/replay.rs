@@ -97,6 +97,9 @@ pub enum ReplayError {
     /// The summary cannot be written.
     #[error("cannot write the summary: {0}")]
     Output(#[from] io::Error),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
     /// A step has panicked.
     #[error("a step failed: {0}")]
     Step(#[from] tokio::task::JoinError),
@@ -119,7 +122,12 @@ pub async fn run(args: ReplayArgs) -> Result<bool, ReplayError> {
     let bar = progress();
     bar.set_message("setting the stage");
     let host = Host::of(&args, plan.begin().unwrap_or(DateTime::UNIX_EPOCH)).await?;
-    let played = play(&args, &plan, &host, &bar).await;
+    let played = tokio::select! {
+        played = play(&args, &plan, &host, &bar) => played,
+        _ = tokio::signal::ctrl_c() => Err(ReplayError::Interrupted),
+    };
+    let seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+    bar.set_message("clearing away");
     let files = host.stop().await;
     bar.finish_and_clear();
     let (driver, found) = played?;
@@ -133,7 +141,7 @@ pub async fn run(args: ReplayArgs) -> Result<bool, ReplayError> {
         final_state_mismatches: found.mismatches,
         mails_due: driver.books.mails_due(),
         mails_sent: found.mails_sent,
-        seconds: (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        seconds,
     };
     remark(&driver)?;
     let mut out = io::stdout().lock();

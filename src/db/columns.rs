@@ -68,15 +68,15 @@ pub(crate) use two_engines;
 
 /// An enum that is stored, sent and shown as the same short text everywhere.
 macro_rules! text_enum {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$meta])*
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:tt),* $(,)? }) => {
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
             serde::Serialize, serde::Deserialize, utoipa::ToSchema,
             diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
         )]
+        $(#[$meta])*
         #[diesel(sql_type = diesel::sql_types::Text)]
-        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),* }
+        pub enum $name { $($(#[$vmeta])* #[doc = concat!("As `", $text, "`.")] #[serde(rename = $text)] $variant),* }
 
         #[allow(dead_code, reason = "not every enum is listed and parsed")]
         impl $name {

@@ -78,6 +78,10 @@ fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T
         let pointer = pointer(&error.path().to_string());
         refused(error.into_inner(), pointer)
     })?;
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        // Serde would take a list for a form, its items for the fields in their order.
+        return Err(Problem::invalid("", "must be an object"));
+    }
     reader.end().map_err(|error| refused(error, String::new()))?;
     check(&value)?;
     Ok(value)
@@ -92,7 +96,13 @@ fn refused(error: serde_json::Error, pointer: String) -> Problem {
                 .rsplit_once(" at line ")
                 .map_or(detail.as_str(), |(what, _)| what)
                 .to_owned();
-            Problem::invalid(pointer, detail)
+            let missing = detail
+                .strip_prefix("missing field `")
+                .and_then(|rest| rest.strip_suffix('`'));
+            match missing {
+                Some(field) => Problem::invalid(format!("{pointer}/{field}"), "is missing"),
+                None => Problem::invalid(pointer, detail),
+            }
         }
         _ => Problem::new(Code::MalformedBody, error.to_string()),
     }
@@ -164,7 +174,9 @@ mod tests {
     fn what_is_wrong_is_named_by_status_and_pointer() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         for (body, code, pointer) in [
-            ("", Code::ValidationFailed, ""),
+            ("", Code::ValidationFailed, "/name"),
+            ("[\"a\"]", Code::ValidationFailed, ""),
+            ("[\"a\",[1]]", Code::ValidationFailed, ""),
             ("{", Code::MalformedBody, ""),
             ("\u{0}", Code::MalformedBody, ""),
             ("{\"name\":\"a\"} x", Code::MalformedBody, ""),

@@ -48,13 +48,17 @@ struct CallId(Arc<str>);
 
 /// The middleware.
 pub async fn porch(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let begun = Instant::now();
     let id: Arc<str> = request_id(&request).into();
     request.extensions_mut().insert(CallId(Arc::clone(&id)));
     let method = request.method().clone();
+    if method == Method::HEAD {
+        // Whatever answers GET answers HEAD (RFC 9110 §9.3.2); the encoder, which knows better, leaves the body away.
+        request.head_mut().method = Method::GET;
+    }
     let path = request.path().to_owned();
     let counts = request.app_data::<web::Data<Counts>>().cloned();
     let span = tracing::info_span!("call", request_id = %id);
@@ -68,17 +72,25 @@ pub async fn porch(
     if let Some(counts) = counts {
         counts
             .calls
-            .with_label_values(&[method.as_str(), &route, status.as_str()])
+            .with_label_values(&[label(&method), &route, status.as_str()])
             .inc();
         counts
             .seconds
-            .with_label_values(&[method.as_str(), &route])
+            .with_label_values(&[label(&method), &route])
             .observe(elapsed.as_secs_f64());
     }
     span.in_scope(
         || tracing::info!(%method, path, status = status.as_u16(), micros = elapsed.as_micros(), "answered"),
     );
     Ok(done)
+}
+
+/// Anybody can make up methods; each would be a series of its own, for ever.
+fn label(method: &Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS") => known,
+        _ => "other",
+    }
 }
 
 async fn answer(
@@ -88,6 +100,10 @@ async fn answer(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     if is_encoded(request.request()) {
         let problem = Problem::new(Code::UnsupportedEncoding, "send the body as it is");
+        return Ok(finished(request.into_response(problem.response(Some(id))), id));
+    }
+    if takes_no_query(request.request()) {
+        let problem = Problem::new(Code::InvalidQuery, "this call takes no query parameters");
         return Ok(finished(request.into_response(problem.response(Some(id))), id));
     }
     // Handlers' errors come as answers; nothing else fails between here and there.
@@ -162,6 +178,14 @@ fn is_encoded(request: &HttpRequest) -> bool {
         .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// A query where the document has no parameters; where it has some, the handler's form refuses the unknown ones.
+fn takes_no_query(request: &HttpRequest) -> bool {
+    !request.query_string().is_empty()
+        && request
+            .app_data::<web::Data<Routes>>()
+            .is_some_and(|routes| routes.without_query(request.method(), request.path()))
+}
+
 /// The caller's id, if it is a short visible one, or a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let given = request
@@ -199,25 +223,24 @@ pub async fn unmatched(request: HttpRequest, routes: web::Data<Routes>) -> Resul
     Ok(response)
 }
 
-/// The templates of all paths with their methods.
+/// The templates of all paths with their methods, and whether each takes query parameters.
 #[derive(Clone, Debug, Default)]
-pub struct Routes(Vec<(String, Vec<Method>)>);
+pub struct Routes(Vec<(String, Vec<(Method, bool)>)>);
 
 impl Routes {
     /// From the OpenAPI document.
     pub fn of(document: &utoipa::openapi::OpenApi) -> Self {
         let methods = |item: &utoipa::openapi::PathItem| {
             let known = [
-                (Method::GET, item.get.is_some()),
-                (Method::PUT, item.put.is_some()),
-                (Method::POST, item.post.is_some()),
-                (Method::DELETE, item.delete.is_some()),
-                (Method::PATCH, item.patch.is_some()),
+                (Method::GET, &item.get),
+                (Method::PUT, &item.put),
+                (Method::POST, &item.post),
+                (Method::DELETE, &item.delete),
+                (Method::PATCH, &item.patch),
             ];
             known
                 .into_iter()
-                .filter(|(_, there)| *there)
-                .map(|(method, _)| method)
+                .filter_map(|(method, operation)| Some((method, has_query(operation.as_ref()?))))
                 .collect()
         };
         Self(
@@ -231,6 +254,18 @@ impl Routes {
     }
 
     fn methods(&self, path: &str) -> Vec<&str> {
+        let found = self.found(path).map(|(method, _)| method.as_str());
+        found
+            .flat_map(|method| [method].into_iter().chain((method == "GET").then_some("HEAD")))
+            .collect()
+    }
+
+    fn without_query(&self, method: &Method, path: &str) -> bool {
+        self.found(path)
+            .any(|(known, has_query)| known == method && !has_query)
+    }
+
+    fn found(&self, path: &str) -> impl Iterator<Item = &(Method, bool)> {
         let fits = |template: &str| {
             let (mut wanted, mut found) = (template.split('/'), path.split('/'));
             loop {
@@ -244,8 +279,15 @@ impl Routes {
         };
         self.0
             .iter()
-            .filter(|(path, _)| fits(path))
-            .flat_map(|(_, methods)| methods.iter().map(Method::as_str))
-            .collect()
+            .filter(move |(path, _)| fits(path))
+            .flat_map(|(_, methods)| methods)
     }
+}
+
+fn has_query(operation: &utoipa::openapi::path::Operation) -> bool {
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::path::ParameterIn;
+    operation.parameters.iter().flatten().any(|parameter| {
+        matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query)
+    })
 }

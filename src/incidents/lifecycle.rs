@@ -10,6 +10,7 @@ use Status::{
 
 text_enum! {
     /// Where an incident stands.
+    #[schema(as = IncidentStatus)]
     Status {
         /// Staff's alone.
         Draft = "draft",

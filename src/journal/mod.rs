@@ -4,6 +4,8 @@
 //! row of its own for each event it has to act on, written with the event and deleted with the effect: never a
 //! cursor over ids, since a slow transaction can commit an older one.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use serde_json::Value;
 
@@ -218,40 +220,41 @@ pub fn unread(conn: &mut Connection, reader: Reader, limit: i64) -> Result<Vec<E
         .limit(limit)
         .select(Unread::as_select())
         .load(conn)?;
-    let mut first = std::collections::HashMap::new();
-    for row in &rows {
-        let earliest = first.entry(row.subject_id).or_insert(row.seq);
-        *earliest = row.seq.min(*earliest);
-    }
-    let mut taken = Vec::new();
-    for row in rows
+    let subjects: Vec<SubjectId> = rows.iter().map(|row| row.subject_id).collect();
+    let first: HashMap<SubjectId, Option<i32>> = unread_events::table
+        .filter(unread_events::reader.eq(reader))
+        .filter(unread_events::subject_id.eq_any(subjects))
+        .group_by(unread_events::subject_id)
+        .select((unread_events::subject_id, diesel::dsl::min(unread_events::seq)))
+        .load::<(SubjectId, Option<i32>)>(conn)?
+        .into_iter()
+        .collect();
+    let ids: Vec<EventId> = rows
         .iter()
-        .filter(|row| first.get(&row.subject_id) == Some(&row.seq))
-    {
-        let earlier: Option<i32> = unread_events::table
-            .filter(unread_events::tenant_id.eq(row.tenant_id))
-            .filter(unread_events::reader.eq(reader))
-            .filter(unread_events::subject_id.eq(row.subject_id))
-            .filter(unread_events::seq.lt(row.seq))
-            .select(unread_events::seq)
-            .first(conn)
-            .optional()?;
-        if earlier.is_none() {
-            taken.push(
-                events::table
-                    .find((row.tenant_id, row.event_id))
-                    .select(Event::as_select())
-                    .first(conn)?,
-            );
-        }
-    }
-    Ok(taken)
+        .filter(|row| first.get(&row.subject_id) == Some(&Some(row.seq)))
+        .map(|row| row.event_id)
+        .collect();
+    let mut tenants: Vec<TenantId> = rows.iter().map(|row| row.tenant_id).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    Ok(events::table
+        .filter(events::tenant_id.eq_any(tenants))
+        .filter(events::id.eq_any(ids))
+        .order(events::id)
+        .select(Event::as_select())
+        .load(conn)?)
 }
 
 /// Marks an event as acted on, in the transaction of the effect; `false` when somebody else was first.
 pub fn acted_on(conn: &mut Connection, reader: Reader, event: &Event) -> Result<bool, Problem> {
     let row = unread_events::table.find((event.tenant_id, reader, event.id));
     Ok(diesel::delete(row).execute(conn)? == 1)
+}
+
+/// Whether any event waits for `reader`.
+pub fn any_unread(conn: &mut Connection, reader: Reader) -> Result<bool, Problem> {
+    let waiting = unread_events::table.filter(unread_events::reader.eq(reader)).select(unread_events::event_id);
+    Ok(waiting.first::<EventId>(conn).optional()?.is_some())
 }
 
 /// How many events wait for `reader`.

@@ -85,7 +85,7 @@ async fn list_deliveries(
 }
 
 /// Try a failed message again
-#[utoipa::path(tag = "mail", params(("id" = DeliveryId, Path)), request_body = Empty, responses((status = 200, body = DeliveryView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "retry_delivery", tag = "mail", params(("id" = DeliveryId, Path)), request_body = Empty, responses((status = 200, body = DeliveryView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/deliveries/{id}/retry")]
 async fn retry(
     caller: Caller,

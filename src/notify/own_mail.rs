@@ -19,13 +19,14 @@ pub fn step(conn: &mut Connection, now: Moment) -> Result<Step, Problem> {
     if events.is_empty() {
         return Ok(Step::Idle);
     }
+    let mut rows = Vec::new();
     for event in events {
         // Another process may have been first: then its effect stands.
         if journal::acted_on(conn, Reader::Notify, &event)? {
-            let rows = mail_of(conn, &event, now)?;
-            mail::store::enqueue(conn, &rows)?;
+            rows.extend(mail_of(conn, &event, now)?);
         }
     }
+    mail::store::enqueue(conn, &rows)?;
     Ok(Step::Worked)
 }
 
@@ -124,9 +125,7 @@ fn named(conn: &mut Connection, request: &Request, data: &Value) -> Result<Vec<R
     if added.is_empty() {
         return Ok(Vec::new());
     }
-    let present = requests::store::watchers_of(conn, std::slice::from_ref(request))?
-        .remove(&request.id)
-        .unwrap_or_default();
+    let present = requests::store::watchers(conn, request)?;
     let tenant =
         identity::store::tenant(conn, request.tenant_id)?.ok_or_else(|| Problem::not_found("tenant"))?;
     let mut recipients = Vec::new();

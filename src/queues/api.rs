@@ -35,7 +35,7 @@ fn found(conn: &mut Connection, id: QueueId) -> Result<super::Queue, Problem> {
 }
 
 /// Create a queue
-#[utoipa::path(tag = "queues", request_body = NewQueue, responses((status = 201, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "create_queue", tag = "queues", request_body = NewQueue, responses((status = 201, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/queues")]
 async fn create(caller: Caller, form: Form<NewQueue>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -47,7 +47,7 @@ async fn create(caller: Caller, form: Form<NewQueue>) -> Result<HttpResponse, Pr
 }
 
 /// List queues
-#[utoipa::path(tag = "queues", params(Pages), responses((status = 200, body = Items<QueueView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_queues", tag = "queues", params(Pages), responses((status = 200, body = Items<QueueView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/queues")]
 async fn list(
     caller: Caller,
@@ -69,7 +69,7 @@ async fn list(
 }
 
 /// Read a queue
-#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "read_queue", tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/queues/{id}")]
 async fn read(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Problem> {
     caller.require(Right::ReadQueues)?;

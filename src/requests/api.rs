@@ -155,7 +155,7 @@ async fn newest(
 }
 
 /// List requests, the newest first
-#[utoipa::path(tag = "requests", params(RequestQuery), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_requests", tag = "requests", params(RequestQuery), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/service-requests")]
 async fn list(
     caller: Caller,
@@ -166,7 +166,7 @@ async fn list(
 }
 
 /// The requests of an incident, the newest first
-#[utoipa::path(tag = "incidents", params(("id" = IncidentId, Path), Pages), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_requests_of_incident", tag = "incidents", params(("id" = IncidentId, Path), Pages), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/incidents/{id}/service-requests")]
 async fn of_incident(
     caller: Caller,
@@ -189,23 +189,21 @@ async fn of_incident(
 }
 
 /// File a request
-#[utoipa::path(tag = "requests", request_body = NewRequest, responses((status = 201, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "file_request", tag = "requests", request_body = NewRequest, responses((status = 201, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests")]
 async fn file(caller: Caller, form: Form<NewRequest>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
-        let Filed { request, matching } = actions::file(conn, caller, &value)?;
-        let view = RequestView {
-            matching_incidents: matching,
-            ..view::request(conn, caller, request)?
-        };
+        let Filed { request, names, matching } = actions::file(conn, caller, &value)?;
+        let view = RequestView::new(request, names, caller.may(Right::SeeInternals));
+        let view = RequestView { matching_incidents: matching, ..view };
         Ok(Answer::created(format!("/v1/service-requests/{}", view.id), &view)?.version(view.version))
     });
     done.await
 }
 
 /// Read a request
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "read_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/service-requests/{id}")]
 async fn read(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(Right::ReadRequests)?;
@@ -218,7 +216,7 @@ async fn read(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Pr
 }
 
 /// The conversation, oldest first
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<CommentView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_comments", tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<CommentView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/service-requests/{id}/comments")]
 async fn comments(
     caller: Caller,
@@ -239,7 +237,7 @@ async fn comments(
 }
 
 /// Comment
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = NewComment, responses((status = 201, body = CommentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "comment_on_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = NewComment, responses((status = 201, body = CommentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/comments")]
 async fn comment(
     caller: Caller,
@@ -257,7 +255,7 @@ async fn comment(
 }
 
 /// The history, oldest first
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<EventView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_history", tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<EventView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/service-requests/{id}/history")]
 async fn history(
     caller: Caller,
@@ -279,7 +277,7 @@ async fn history(
 }
 
 /// Give it to an agent; to oneself: take it
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Assignment, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "assign_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Assignment, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/assign")]
 async fn assign(
     caller: Caller,
@@ -296,7 +294,7 @@ async fn assign(
 }
 
 /// Put it back into the line
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "release_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/release")]
 async fn release(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -309,7 +307,7 @@ async fn release(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Re
 }
 
 /// Move it into another line
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = TransferTo, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "transfer_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = TransferTo, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/transfer")]
 async fn transfer(
     caller: Caller,
@@ -343,7 +341,7 @@ async fn await_customer(
 }
 
 /// Let it wait for something else
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Hold, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "hold_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Hold, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/hold")]
 async fn hold(caller: Caller, key: web::Path<String>, form: Form<Hold>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -356,7 +354,7 @@ async fn hold(caller: Caller, key: web::Path<String>, form: Form<Hold>) -> Resul
 }
 
 /// Go on with it
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "resume_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/resume")]
 async fn resume(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -369,7 +367,7 @@ async fn resume(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Res
 }
 
 /// Answer it
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Resolution, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "resolve_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Resolution, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/resolve")]
 async fn resolve(
     caller: Caller,
@@ -386,7 +384,7 @@ async fn resolve(
 }
 
 /// End it for good
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "close_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/close")]
 async fn close(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -399,7 +397,7 @@ async fn close(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Resu
 }
 
 /// The answer was none
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "reopen_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/reopen")]
 async fn reopen(
     caller: Caller,
@@ -435,7 +433,7 @@ async fn still_affected(
 }
 
 /// Take it back
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "cancel_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/cancel")]
 async fn cancel(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -448,7 +446,7 @@ async fn cancel(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Res
 }
 
 /// It is none
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Rejection, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "reject_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Rejection, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/service-requests/{id}/reject")]
 async fn reject(
     caller: Caller,
@@ -465,7 +463,7 @@ async fn reject(
 }
 
 /// Bind it to an incident
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Link, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "link_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Link, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[put("/service-requests/{id}/incident")]
 async fn link(caller: Caller, key: web::Path<String>, form: Form<Link>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -478,7 +476,7 @@ async fn link(caller: Caller, key: web::Path<String>, form: Form<Link>) -> Resul
 }
 
 /// Keep it out of the cascade
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "pin_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[put("/service-requests/{id}/pin")]
 async fn pin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -490,7 +488,7 @@ async fn pin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Resul
 }
 
 /// Let it follow its incident again
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "unpin_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[delete("/service-requests/{id}/pin")]
 async fn unpin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -502,7 +500,7 @@ async fn unpin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Res
 }
 
 /// Add watchers
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "add_watchers", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[put("/service-requests/{id}/watchers")]
 async fn watch(
     caller: Caller,
@@ -519,7 +517,7 @@ async fn watch(
 }
 
 /// Take watchers away
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "remove_watchers", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[delete("/service-requests/{id}/watchers")]
 async fn unwatch(
     caller: Caller,
@@ -536,7 +534,7 @@ async fn unwatch(
 }
 
 /// The line of a queue: its open requests, the most urgent first
-#[utoipa::path(tag = "queues", params(("id" = QueueId, Path), Pages), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_requests_of_queue", tag = "queues", params(("id" = QueueId, Path), Pages), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/queues/{id}/service-requests")]
 async fn of_queue(
     caller: Caller,
@@ -575,7 +573,7 @@ struct Claimed {
 }
 
 /// Take the most urgent request of a queue; 204 when there is none
-#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), request_body = Empty, responses((status = 200, body = Claimed), (status = 204, description = "nothing waits"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "claim_request", tag = "queues", params(("id" = QueueId, Path)), request_body = Empty, responses((status = 200, body = Claimed), (status = 204, description = "nothing waits"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/queues/{id}/claim")]
 async fn claim(caller: Caller, id: web::Path<QueueId>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, move |conn, caller| {

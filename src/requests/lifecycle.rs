@@ -8,6 +8,7 @@ use Status::{Cancelled, Closed, InProgress, Merged, OnHold, PendingCustomer, Que
 
 text_enum! {
     /// Where a request stands.
+    #[schema(as = RequestStatus)]
     Status {
         /// In the line.
         Queued = "queued",

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::lifecycle::Status;
 use super::model::{Cause, Comment, Request, Visibility};
 use super::reference;
+use crate::db::schema::incidents as incidents_table;
 use crate::db::schema::{
     people, queues, request_comments, request_watchers, service_requests, shift_members, shifts,
 };
@@ -14,6 +15,7 @@ use crate::db::{
     CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, Scope, TenantId, lock, on_each,
 };
 use crate::identity::{Caller, Role};
+use crate::incidents;
 use crate::mail::Recipient;
 use crate::problem::Problem;
 use crate::queues::routing::Severity;
@@ -307,6 +309,61 @@ pub fn watchers_of(
         watchers.entry(id).or_default().push(email);
     }
     Ok(watchers)
+}
+
+/// The watchers of one request, in order.
+pub fn watchers(conn: &mut Connection, request: &Request) -> Result<Vec<String>, Problem> {
+    Ok(request_watchers::table
+        .filter(request_watchers::tenant_id.eq(request.tenant_id))
+        .filter(request_watchers::request_id.eq(request.id))
+        .order(request_watchers::email)
+        .select(request_watchers::email)
+        .load(conn)?)
+}
+
+/// The names of requester, queue, incident (with its status) and assignee.
+pub type Named = (String, String, Option<(String, incidents::Status)>, Option<String>);
+
+mod aliases {
+    #![allow(missing_docs, reason = "the macro writes public items without docs")]
+    diesel::alias!(crate::db::schema::people as assignees: Assignees);
+}
+use aliases::assignees;
+
+/// A request joined with the rows that have its names.
+macro_rules! with_names {
+    () => {
+        service_requests::table
+            .inner_join(people::table.on(people::id.eq(service_requests::requester_id)))
+            .inner_join(queues::table.on(queues::id.eq(service_requests::queue_id)))
+            .left_join(incidents_table::table.on(incidents_table::id.nullable().eq(service_requests::incident_id)))
+            .left_join(assignees.on(assignees.field(people::id).nullable().eq(service_requests::assignee_id)))
+            .select((
+                service_requests::id,
+                (
+                    people::name,
+                    queues::name,
+                    (incidents_table::title, incidents_table::status).nullable(),
+                    assignees.field(people::name).nullable(),
+                ),
+            ))
+    };
+}
+
+/// The names of one request.
+pub fn names(conn: &mut Connection, request: &Request) -> Result<Named, Problem> {
+    let row: (RequestId, Named) = with_names!()
+        .filter(service_requests::tenant_id.eq(request.tenant_id))
+        .filter(service_requests::id.eq(request.id))
+        .first(conn)?;
+    Ok(row.1)
+}
+
+/// The names of many requests.
+pub fn names_of(conn: &mut Connection, requests: &[Request]) -> Result<HashMap<RequestId, Named>, Problem> {
+    let ids: Vec<RequestId> = requests.iter().map(|request| request.id).collect();
+    let rows: Vec<(RequestId, Named)> = with_names!().filter(service_requests::id.eq_any(ids)).load(conn)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Adds watchers that are not there yet.

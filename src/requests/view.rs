@@ -1,7 +1,5 @@
 //! Requests, comments and histories as clients see them. What staff alone may see is decided here, once.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -10,11 +8,10 @@ use super::lifecycle::Status;
 use super::model::{Cause, Comment, Contact, HoldReason, Request, Visibility};
 use super::store;
 use crate::db::{CommentId, Connection, EventId, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId};
-use crate::identity::{self, Caller, Right};
+use crate::identity::{Caller, Right};
 use crate::incidents;
 use crate::journal::{Event, EventKind, Side};
 use crate::problem::Problem;
-use crate::queues;
 use crate::queues::routing::{Channel, Severity};
 
 /// A person, as a request names it.
@@ -117,92 +114,76 @@ pub struct RequestView {
     pub version: i32,
 }
 
-/// Requests with what their rows name, in a fixed number of queries.
-pub fn requests(
-    conn: &mut Connection,
-    caller: &Caller,
-    rows: Vec<Request>,
-) -> Result<Vec<RequestView>, Problem> {
-    let staff = caller.may(Right::SeeInternals);
-    let mut people: Vec<PersonId> = rows
-        .iter()
-        .flat_map(|row| [Some(row.requester_id), row.assignee_id])
-        .flatten()
-        .collect();
-    people.sort_unstable();
-    people.dedup();
-    let people: HashMap<_, _> = identity::store::names(conn, &people)?
-        .into_iter()
-        .map(|(id, name, _)| (id, name))
-        .collect();
-    let mut queue_ids: Vec<QueueId> = rows.iter().map(|row| row.queue_id).collect();
-    queue_ids.sort_unstable();
-    queue_ids.dedup();
-    let queues: HashMap<_, _> = queues::store::names(conn, &queue_ids)?.into_iter().collect();
-    let mut incident_ids: Vec<IncidentId> = rows.iter().filter_map(|row| row.incident_id).collect();
-    incident_ids.sort_unstable();
-    incident_ids.dedup();
-    let mut incidents = HashMap::new();
-    for id in incident_ids {
-        if let Some(found) = incidents::store::find(conn, id)? {
-            incidents.insert(
-                id,
-                IncidentRef {
-                    id,
-                    title: found.title,
-                    status: found.status,
-                },
-            );
+/// What the row of a request only has the id of.
+pub struct Names {
+    /// The requester's name.
+    pub requester: String,
+    /// The queue's name.
+    pub queue: String,
+    /// Title and status of the incident.
+    pub incident: Option<(String, incidents::Status)>,
+    /// The assignee's name; asked for staff alone.
+    pub assignee: Option<String>,
+    /// The watchers.
+    pub watchers: Vec<String>,
+}
+
+impl RequestView {
+    /// A row with its names; `staff` see more.
+    pub fn new(row: Request, names: Names, staff: bool) -> Self {
+        let incident = row.incident_id.zip(names.incident);
+        let assignee = row.assignee_id.zip(names.assignee).map(|(id, name)| PersonView { id, name });
+        Self {
+            requester: PersonView { id: row.requester_id, name: names.requester },
+            contact: serde_json::from_value(row.contact.0).unwrap_or_default(),
+            watchers: names.watchers,
+            tags: serde_json::from_value(row.tags.0).unwrap_or_default(),
+            incident: incident.map(|(id, (title, status))| IncidentRef { id, title, status }),
+            queue: QueueRef { id: row.queue_id, name: names.queue },
+            resolution: row.resolution_cause.map(|cause| ResolutionView { cause, at: row.resolved_at }),
+            assignee: staff.then_some(assignee),
+            pinned: staff.then_some(row.pinned),
+            matching_incidents: None,
+            sla: Map::new(),
+            id: row.id,
+            reference: row.reference,
+            status: row.status,
+            severity: row.severity,
+            subject: row.subject,
+            description: row.description,
+            channel: row.channel,
+            tenant_id: row.tenant_id,
+            service: row.service,
+            region: row.region,
+            hold_reason: row.hold_reason,
+            detached: row.detached,
+            follow_up_of: row.follow_up_of,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            version: row.version,
         }
     }
+}
+
+/// Requests with their names, in two queries.
+pub fn requests(conn: &mut Connection, caller: &Caller, rows: Vec<Request>) -> Result<Vec<RequestView>, Problem> {
+    let staff = caller.may(Right::SeeInternals);
     let mut watchers = store::watchers_of(conn, &rows)?;
-    let person = |id: PersonId| PersonView {
-        id,
-        name: people.get(&id).cloned().unwrap_or_default(),
-    };
-    let view = |row: Request| RequestView {
-        requester: person(row.requester_id),
-        contact: serde_json::from_value(row.contact.0).unwrap_or_default(),
-        watchers: watchers.remove(&row.id).unwrap_or_default(),
-        tags: serde_json::from_value(row.tags.0).unwrap_or_default(),
-        incident: row.incident_id.and_then(|id| incidents.get(&id).cloned()),
-        queue: QueueRef {
-            id: row.queue_id,
-            name: queues.get(&row.queue_id).cloned().unwrap_or_default(),
-        },
-        resolution: row.resolution_cause.map(|cause| ResolutionView {
-            cause,
-            at: row.resolved_at,
-        }),
-        assignee: staff.then(|| row.assignee_id.map(person)),
-        pinned: staff.then_some(row.pinned),
-        matching_incidents: None,
-        sla: Map::new(),
-        id: row.id,
-        reference: row.reference,
-        status: row.status,
-        severity: row.severity,
-        subject: row.subject,
-        description: row.description,
-        channel: row.channel,
-        tenant_id: row.tenant_id,
-        service: row.service,
-        region: row.region,
-        hold_reason: row.hold_reason,
-        detached: row.detached,
-        follow_up_of: row.follow_up_of,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-        version: row.version,
+    let mut named = store::names_of(conn, &rows)?;
+    let view = |row: Request| {
+        let (requester, queue, incident, assignee) = named.remove(&row.id).unwrap_or_default();
+        let watchers = watchers.remove(&row.id).unwrap_or_default();
+        RequestView::new(row, Names { requester, queue, incident, assignee, watchers }, staff)
     };
     Ok(rows.into_iter().map(view).collect())
 }
 
 /// One request.
 pub fn request(conn: &mut Connection, caller: &Caller, row: Request) -> Result<RequestView, Problem> {
-    requests(conn, caller, vec![row])?
-        .pop()
-        .ok_or_else(|| Problem::internal("a request without a view"))
+    let (requester, queue, incident, assignee) = store::names(conn, &row)?;
+    let watchers = store::watchers(conn, &row)?;
+    let names = Names { requester, queue, incident, assignee, watchers };
+    Ok(RequestView::new(row, names, caller.may(Right::SeeInternals)))
 }
 
 /// Who wrote or did something.

@@ -34,13 +34,13 @@ pub struct TestDesk {
 }
 
 /// A database of its own, gone when dropped.
-struct Database {
-    location: Location,
+pub struct Database {
+    pub location: Location,
     admin: Option<String>,
 }
 
 impl Database {
-    fn new(dir: &tempfile::TempDir) -> Self {
+    pub fn new(dir: &tempfile::TempDir) -> Self {
         match std::env::var("ALLCLEAR_TEST_ENGINE").as_deref() {
             Ok("postgres") => {
                 let admin =
@@ -64,7 +64,7 @@ impl Database {
     }
 
     /// A connection past the server, for what only a database can show or break.
-    fn connect(&self) -> Connection {
+    pub fn connect(&self) -> Connection {
         let target = match &self.location {
             Location::Sqlite(path) => Target::Sqlite {
                 path: path.display().to_string(),

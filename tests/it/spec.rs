@@ -1,1 +1,486 @@
-//! 
+//! The OpenAPI document: it is kept, it is whole, and what it says is what the server does. Other files walk it too.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::desk::{Reply, Stage, TestDesk, User, always_on, incident_form};
+
+/// One call of the API.
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
+    pub template: String,
+    /// Names and schemas of its query parameters.
+    pub query: Vec<(String, Value)>,
+    /// The schema of its body.
+    pub body: Option<Value>,
+    pub whole: Value,
+}
+
+impl Operation {
+    pub fn name(&self) -> String {
+        format!("{} {}", self.method, self.template)
+    }
+
+    pub fn is_list(&self) -> bool {
+        self.query.iter().any(|(name, _)| name == "cursor")
+    }
+
+    pub fn has_id(&self) -> bool {
+        self.template.contains("{id}")
+    }
+
+    /// A call of it, with whatever precondition there is.
+    pub fn call(&self, user: &User, path: &str) -> reqwest::RequestBuilder {
+        user.call(self.method.clone(), path).header("if-match", "*")
+    }
+}
+
+/// What a value may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape<'a> {
+    Object(&'a Value),
+    List(&'a Value),
+    Text,
+    Word(&'a [Value]),
+    Id,
+    Time,
+    Date,
+    Flag,
+    Whole,
+    Number,
+    Anything,
+}
+
+/// The document.
+pub struct Spec(pub Value);
+
+impl Spec {
+    pub fn of_the_code() -> Self {
+        Self(serde_json::to_value(allclear::app::document()).unwrap())
+    }
+
+    /// Every operation there is.
+    pub fn operations(&self) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        for (template, methods) in self.0["paths"].as_object().unwrap() {
+            for (method, whole) in methods.as_object().unwrap() {
+                let parameters = whole["parameters"].as_array().into_iter().flatten();
+                let query = parameters
+                    .filter(|parameter| parameter["in"] == "query")
+                    .map(|parameter| (text(&parameter["name"]), parameter["schema"].clone()))
+                    .collect();
+                let body = whole.pointer("/requestBody/content/application~1json/schema");
+                operations.push(Operation {
+                    id: text(&whole["operationId"]),
+                    method: method.to_uppercase().parse().unwrap(),
+                    template: template.clone(),
+                    query,
+                    body: body.cloned(),
+                    whole: whole.clone(),
+                });
+            }
+        }
+        assert!(operations.len() > 50, "the document is nearly empty");
+        operations
+    }
+
+    fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
+        match schema["$ref"].as_str() {
+            Some(link) => self.resolve(self.0.pointer(link.trim_start_matches('#')).unwrap()),
+            None => schema,
+        }
+    }
+
+    /// What fits a schema, and whether `null` does too.
+    pub fn shape<'a>(&'a self, schema: &'a Value) -> (Shape<'a>, bool) {
+        let schema = self.resolve(schema);
+        if let Some(choices) = schema["oneOf"].as_array() {
+            let is_null = |choice: &&Value| choice["type"] == "null";
+            let other = choices.iter().find(|choice| !is_null(choice)).unwrap();
+            assert!(
+                choices.len() == 2 && choices.iter().any(|choice| is_null(&choice)),
+                "{schema}"
+            );
+            return (self.shape(other).0, true);
+        }
+        let types: Vec<&str> = match &schema["type"] {
+            Value::String(one) => vec![one],
+            Value::Array(several) => several.iter().map(|one| one.as_str().unwrap()).collect(),
+            _ => vec![],
+        };
+        let nullable = types.contains(&"null");
+        let shape = match types.iter().find(|one| **one != "null") {
+            Some(&"object") => Shape::Object(schema),
+            Some(&"array") => Shape::List(&schema["items"]),
+            Some(&"boolean") => Shape::Flag,
+            Some(&"integer") => Shape::Whole,
+            Some(&"number") => Shape::Number,
+            Some(&"string") => match (schema["enum"].as_array(), schema["format"].as_str()) {
+                (Some(words), _) => Shape::Word(words),
+                (None, Some("uuid")) => Shape::Id,
+                (None, Some("date-time")) => Shape::Time,
+                (None, Some("date")) => Shape::Date,
+                (None, None) => Shape::Text,
+                (None, Some(format)) => panic!("an unknown format: {format}"),
+            },
+            Some(other) => panic!("an unknown type: {other}"),
+            None => return (Shape::Anything, true),
+        };
+        (shape, nullable)
+    }
+
+    /// Everything in which a value is not as its schema says.
+    pub fn misfits(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+        let (shape, nullable) = self.shape(schema);
+        let fits = match &shape {
+            Shape::Anything => true,
+            _ if value.is_null() => nullable,
+            Shape::Object(schema) => match value.as_object() {
+                Some(object) => return self.misfits_of_object(schema, object, at),
+                None => false,
+            },
+            Shape::List(items) => match value.as_array() {
+                Some(list) => {
+                    let each = list.iter().enumerate();
+                    return each
+                        .flat_map(|(index, item)| self.misfits(items, item, &format!("{at}/{index}")))
+                        .collect();
+                }
+                None => false,
+            },
+            Shape::Text => value.is_string(),
+            Shape::Word(words) => words.contains(value),
+            Shape::Id => value.as_str().is_some_and(|id| uuid::Uuid::parse_str(id).is_ok()),
+            Shape::Time => value.as_str().is_some_and(|time| {
+                time.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(time).is_ok()
+            }),
+            Shape::Date => value
+                .as_str()
+                .is_some_and(|date| date.parse::<chrono::NaiveDate>().is_ok()),
+            Shape::Flag => value.is_boolean(),
+            Shape::Whole => value.is_i64(),
+            Shape::Number => value.is_number(),
+        };
+        if fits {
+            vec![]
+        } else {
+            vec![format!("{at}: {value} is no {shape:?}")]
+        }
+    }
+
+    fn misfits_of_object(&self, schema: &Value, object: &Map<String, Value>, at: &str) -> Vec<String> {
+        let mut misfits = Vec::new();
+        for name in schema["required"].as_array().into_iter().flatten() {
+            if !object.contains_key(name.as_str().unwrap()) {
+                misfits.push(format!("{at}: {name} is not there"));
+            }
+        }
+        let Some(properties) = schema["properties"].as_object() else {
+            return misfits;
+        };
+        for (name, value) in object {
+            match properties.get(name) {
+                Some(schema) => misfits.extend(self.misfits(schema, value, &format!("{at}/{name}"))),
+                None => misfits.push(format!("{at}: the document does not know `{name}`")),
+            }
+        }
+        misfits
+    }
+
+    /// A body that is right, with everything in it that may be there.
+    pub fn example(&self, operation: &Operation, cast: &Cast) -> Option<Value> {
+        let example = self.example_of(operation.body.as_ref()?, "", cast).to_string();
+        // Nobody is made twice.
+        let whose = format!("{}@contoso.example", operation.id.replace('_', "-"));
+        Some(serde_json::from_str(&example.replace("new@contoso.example", &whose)).unwrap())
+    }
+
+    fn example_of(&self, schema: &Value, name: &str, cast: &Cast) -> Value {
+        match self.shape(schema).0 {
+            Shape::Object(schema) => {
+                let properties = schema["properties"].as_object().into_iter().flatten();
+                properties
+                    .map(|(name, schema)| (name.clone(), self.example_of(schema, name, cast)))
+                    .collect::<Map<_, _>>()
+                    .into()
+            }
+            // The last rule is for everything.
+            Shape::List(items) if name == "rules" => {
+                let mut last = self.example_of(items, name, cast);
+                last["when"] = json!({});
+                json!([self.example_of(items, name, cast), last])
+            }
+            Shape::List(items) => json!([self.example_of(items, name, cast)]),
+            Shape::Text => json!(match name {
+                "email" | "watchers" | "recipient" => "new@contoso.example",
+                "slug" => "example",
+                "service" | "services" => "exchange-online",
+                "region" | "regions" => "north-america",
+                "time_zone" => "UTC",
+                "locale" | "language" => "en",
+                "days" => "mon",
+                "start" => "08:00",
+                "end" => "17:00",
+                "password" => crate::desk::PASSWORD,
+                "telephone" => "+1 555 0100",
+                _ => "Example",
+            }),
+            Shape::Word(_) if name == "role" => json!("tenant_viewer"),
+            Shape::Word(words) if words.contains(&json!("investigating")) => json!("investigating"),
+            Shape::Word(words) => words[0].clone(),
+            Shape::Id => match name {
+                "members" | "assignee_id" => json!(cast.stage.ada.id),
+                "queue_id" | "fallback_queue_id" => cast.queue["id"].clone(),
+                "incident_id" | "incident" | "follows" => cast.incident["id"].clone(),
+                "tenant_id" => cast.stage.contoso["id"].clone(),
+                // It would have to be closed.
+                "follow_up_of" => Value::Null,
+                _ => panic!("an example is needed for {name}"),
+            },
+            Shape::Time if name == "started_at" => json!("2010-09-07T17:00:00Z"),
+            Shape::Time => json!("2010-09-08T18:00:00Z"),
+            Shape::Date if name == "valid_until" => json!("2010-12-31"),
+            Shape::Date => json!("2010-09-07"),
+            Shape::Flag => json!(false),
+            Shape::Whole => json!(1),
+            Shape::Number => json!(1.5),
+            Shape::Anything => Value::Null,
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A desk on which every list has two items or more, and every `{id}` somebody to stand for it.
+pub struct Cast {
+    pub stage: Stage,
+    pub incident: Value,
+    pub request: Value,
+    pub queue: Value,
+    broadcast: String,
+    delivery: String,
+}
+
+impl Cast {
+    pub async fn set() -> Self {
+        let mut stage = Stage::set().await;
+        let (desk, marta, bob, ada) = (&stage.desk, &stage.marta, &stage.bob, &stage.ada);
+        let mut other = incident_form();
+        other["services"] = json!(["sign-in"]);
+        marta.post("/v1/incidents", other).await.created();
+        let incident = stage.incident().await;
+        let path = format!("/v1/incidents/{}", text(&incident["id"]));
+        marta
+            .post(&format!("{path}/updates"), json!({"body": "Still looking."}))
+            .await
+            .ok();
+        let request = bob.files("Mail is down", &incident).await.created();
+        bob.files("Calendar too", &incident).await.created();
+        let of_request = format!("/v1/service-requests/{}", text(&request["id"]));
+        for body in ["Does the web access work?", "Please tell us."] {
+            ada.post(&format!("{of_request}/comments"), json!({"body": body}))
+                .await
+                .created();
+        }
+        let mut queue = always_on("Second line", &[&ada.id]);
+        queue["always_on"] = json!(false);
+        queue["fallback_queue_id"] = stage.queue["id"].clone();
+        let queue = desk.operator.post("/v1/queues", queue).await.created();
+        for subject in ["One", "Two"] {
+            let moved = bob.files(subject, &incident).await.created();
+            let path = format!("/v1/service-requests/{}/transfer", text(&moved["id"]));
+            ada.post(&path, json!({"queue_id": queue["id"], "reason": "It is theirs."}))
+                .await
+                .ok();
+        }
+        desk.drain().await;
+        let broadcasts = marta.get(&format!("{path}/broadcasts")).await.ok();
+        let deliveries = desk.operator.get("/v1/deliveries").await.ok();
+        let incident = marta.get(&path).await.ok();
+        let request = ada.get(&of_request).await.ok();
+        stage.desk.leave_undrained();
+        Self {
+            broadcast: text(&broadcasts["items"][0]["id"]),
+            delivery: text(&deliveries["items"][0]["id"]),
+            stage,
+            incident,
+            request,
+            queue,
+        }
+    }
+
+    pub fn desk(&self) -> &TestDesk {
+        &self.stage.desk
+    }
+
+    pub fn operator(&self) -> &User {
+        &self.stage.desk.operator
+    }
+
+    /// The id that stands for `{id}` here.
+    pub fn id(&self, template: &str) -> String {
+        let ids = [
+            ("/v1/incidents/", text(&self.incident["id"])),
+            ("/v1/service-requests/", text(&self.request["id"])),
+            ("/v1/queues/", text(&self.queue["id"])),
+            ("/v1/tenants/", text(&self.stage.contoso["id"])),
+            ("/v1/broadcasts/", self.broadcast.clone()),
+            ("/v1/deliveries/", self.delivery.clone()),
+        ];
+        let mut found = ids.into_iter().filter(|(begin, _)| template.starts_with(begin));
+        found
+            .next()
+            .unwrap_or_else(|| panic!("who stands for the id of {template}?"))
+            .1
+    }
+
+    /// The path of an operation on what there is.
+    pub fn path(&self, operation: &Operation) -> String {
+        if operation.has_id() {
+            operation.template.replace("{id}", &self.id(&operation.template))
+        } else {
+            operation.template.clone()
+        }
+    }
+}
+
+/// Where the document is kept.
+fn kept() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("api-spec/openapi.json")
+}
+
+/// The document as it is kept.
+pub fn kept_document() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(kept()).unwrap()).unwrap()
+}
+
+#[test]
+fn the_document_that_is_kept_is_the_one_that_the_code_makes() {
+    let kept = std::fs::read_to_string(kept()).unwrap_or_default();
+    let made = allclear::cli::spec().unwrap();
+    assert!(
+        kept.trim_end() == made.trim_end(),
+        "api-spec/openapi.json is stale; write it again: cargo run -- spec > api-spec/openapi.json"
+    );
+}
+
+#[test]
+fn every_operation_has_a_tag_a_summary_a_name_of_its_own_and_answers() {
+    let spec = Spec::of_the_code();
+    assert_eq!(
+        spec.0["openapi"].as_str().map(|version| &version[..3]),
+        Some("3.1")
+    );
+    assert_eq!(
+        spec.0["components"]["securitySchemes"]["bearer"]["scheme"],
+        "bearer"
+    );
+    let mut ids = BTreeSet::new();
+    for operation in spec.operations() {
+        let (name, whole) = (operation.name(), &operation.whole);
+        assert!(
+            whole["tags"].as_array().is_some_and(|tags| !tags.is_empty()),
+            "{name} has no tag"
+        );
+        assert!(
+            whole["summary"].as_str().is_some_and(|text| !text.is_empty()),
+            "{name} has no summary"
+        );
+        assert!(!operation.id.is_empty(), "{name} has no operationId");
+        assert!(
+            ids.insert(operation.id.clone()),
+            "{name} is the second operation called {}",
+            operation.id
+        );
+        let answers = whole["responses"].as_object().unwrap();
+        assert!(
+            answers.keys().any(|status| status.starts_with('2')),
+            "{name} has no good answer"
+        );
+        let is_secured = whole["security"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one.get("bearer").is_some()));
+        let is_open = !operation.template.starts_with("/v1/") || operation.template == "/v1/auth/login";
+        assert_eq!(is_secured, !is_open, "{name}: who is let in?");
+        if operation.template.starts_with("/v1/") {
+            assert!(answers.contains_key("4XX"), "{name} says nothing of problems");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_nothing_under_v1_is_answered_but_the_sign_in() {
+    let desk = TestDesk::open().await;
+    let spec = Spec::of_the_code();
+    let mut refused = 0;
+    for operation in spec.operations() {
+        let path = operation
+            .template
+            .replace("{id}", "01980000-0000-7000-8000-000000000000");
+        if !path.starts_with("/v1/") || operation.id == "login" {
+            continue;
+        }
+        for token in ["", "nonsense", "a.b.c"] {
+            let call = operation.call(&desk.with_token(token), &path).json(&json!({}));
+            let reply = Reply::of(call).await;
+            assert!(
+                reply
+                    .header("www-authenticate")
+                    .is_some_and(|scheme| scheme.starts_with("Bearer"))
+            );
+            assert_eq!(reply.status, 401, "{}: {}", operation.name(), reply.body);
+            reply.refused(401, "unauthenticated");
+            refused += 1;
+        }
+    }
+    assert!(refused > 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_answered_is_what_the_document_says() {
+    let cast = Cast::set().await;
+    let spec = Spec::of_the_code();
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    let mut operations = spec.operations();
+    // What only reads first, then what makes new things, then what changes the ones that are there.
+    let makes = |operation: &Operation| operation.whole["responses"].get("201").is_some();
+    operations.sort_by_key(|operation| (operation.method != Method::GET, !makes(operation)));
+    for operation in operations {
+        let call = operation.call(cast.operator(), &cast.path(&operation));
+        let call = match spec.example(&operation, &cast) {
+            Some(body) => call.json(&body),
+            None => call,
+        };
+        let reply = Reply::of(call).await;
+        let name = operation.name();
+        let is_simple = operation.method == Method::GET || makes(&operation);
+        if (reply.status >= 300 && is_simple)
+            || [400, 415, 422, 428].contains(&reply.status)
+            || reply.status >= 500
+        {
+            wrong.push(format!("{name} answers {}: {}", reply.status, reply.body));
+        }
+        if reply.status >= 300 {
+            continue;
+        }
+        seen += 1;
+        let answer = &operation.whole["responses"][reply.status.to_string()];
+        if answer.is_null() {
+            wrong.push(format!(
+                "{name} answers {}, which the document does not know",
+                reply.status
+            ));
+        }
+        if let Some(schema) = answer.pointer("/content/application~1json/schema") {
+            wrong.extend(spec.misfits(schema, &reply.body, &name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 45, "only {seen} good answers were seen");
+}

@@ -1,10 +1,7 @@
 //! The server that is replayed against: one of its own, whose clock follows the logs, or one that runs already.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
-use std::{fs, io, thread};
+use std::{fs, io};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
@@ -16,8 +13,6 @@ use crate::settings::Settings;
 
 /// As good as for ever, for windows that have an end.
 const CENTURY: TimeDelta = TimeDelta::days(36_500);
-/// Between two looks into the mail directory.
-const ROUND: Duration = Duration::from_secs(1);
 
 /// Where the calls go, and whose sign-in the operator's is.
 pub struct Host {
@@ -34,9 +29,8 @@ pub struct Host {
 struct Own {
     running: app::Running,
     clock: Clock,
-    postman: Postman,
-    /// Removed when it is dropped.
-    _directory: TempDir,
+    mail_dir: PathBuf,
+    directory: TempDir,
 }
 
 impl Host {
@@ -72,12 +66,7 @@ impl Host {
         let mail_dir = settings.mail_dir();
         let clock = Clock::standing_at(begin);
         let running = app::start(settings, clock.clone()).await?;
-        let own = Own {
-            clock,
-            postman: Postman::hire(mail_dir),
-            _directory: directory,
-            running,
-        };
+        let own = Own { running, clock, mail_dir, directory };
         Ok(Self {
             url: own.running.url.clone(),
             email,
@@ -91,85 +80,28 @@ impl Host {
         self.own.as_ref().map(|own| own.clock.clone())
     }
 
-    /// Stops a server of one's own; how many mails it wrote.
+    /// Stops a server of one's own and removes its data; how many mails it wrote.
     pub async fn stop(self) -> Result<Option<usize>, ReplayError> {
-        let Some(Own {
-            running,
-            postman,
-            _directory,
-            ..
-        }) = self.own
-        else {
-            return Ok(None);
-        };
+        let Some(Own { running, mail_dir, directory, .. }) = self.own else { return Ok(None) };
         running.stop().await;
-        postman.done().await.map(Some).map_err(ReplayError::Mailbox)
+        let count = count_mails(&mail_dir).map_err(ReplayError::Mailbox)?;
+        directory.close().map_err(ReplayError::Directory)?;
+        Ok(Some(count))
     }
 }
 
-/// Empties the mail directory while it fills, so that hundreds of thousands of mails need no room; counts them.
-struct Postman {
-    directory: PathBuf,
-    is_over: Arc<AtomicBool>,
-    counted: Arc<AtomicUsize>,
-    round: Option<thread::JoinHandle<io::Result<()>>>,
-}
-
-impl Postman {
-    fn hire(directory: PathBuf) -> Self {
-        let (is_over, counted) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let (over, count, from) = (is_over.clone(), counted.clone(), directory.clone());
-        let round = thread::spawn(move || {
-            while !over.load(Ordering::SeqCst) {
-                thread::park_timeout(ROUND);
-                count.fetch_add(collect(&from)?, Ordering::SeqCst);
-            }
-            Ok(())
-        });
-        Self {
-            directory,
-            is_over,
-            counted,
-            round: Some(round),
-        }
-    }
-
-    /// Ends the rounds with a last one.
-    async fn done(mut self) -> io::Result<usize> {
-        self.is_over.store(true, Ordering::SeqCst);
-        let Some(round) = self.round.take() else {
-            return Ok(0);
-        };
-        round.thread().unpark();
-        let last = tokio::task::spawn_blocking(move || {
-            round
-                .join()
-                .map_err(|_| io::Error::other("the thread that counts mails has panicked"))??;
-            Ok(self.counted.load(Ordering::SeqCst) + collect(&self.directory)?)
-        });
-        last.await.map_err(io::Error::other)?
-    }
-}
-
-impl Drop for Postman {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Removes the `.eml` files of a directory; how many. A directory that does not exist yet has none.
-fn collect(directory: &Path) -> io::Result<usize> {
+/// The number of `.eml` files in a directory; one that does not exist has none.
+///
+/// They stay until the end: on ext4 a new file may not reuse an inode for minutes after it was freed, and so removing
+/// mail while more of it is written makes the writing slower and slower.
+fn count_mails(directory: &Path) -> io::Result<usize> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries?.collect::<io::Result<Vec<_>>>()?,
+        entries => entries?,
     };
     let mut count = 0;
     for entry in entries {
-        let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "eml") {
-            fs::remove_file(path)?;
-            count += 1;
-        }
+        count += usize::from(Path::new(&entry?.file_name()).extension().is_some_and(|extension| extension == "eml"));
     }
     Ok(count)
 }
@@ -178,17 +110,13 @@ fn collect(directory: &Path) -> io::Result<usize> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn every_mail_is_counted_once() {
+    #[test]
+    fn mails_are_counted_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let mail = directory.path().join("mail");
-        let postman = Postman::hire(mail.clone());
-        fs::create_dir(&mail).unwrap();
-        for number in 0..100 {
-            fs::write(mail.join(format!("{number}.eml")), "x").unwrap();
-            fs::write(mail.join(format!("{number}.json")), "x").unwrap();
+        assert_eq!(count_mails(&directory.path().join("mail")).unwrap(), 0);
+        for name in ["1.eml", "2.eml", "2.json", "eml"] {
+            fs::write(directory.path().join(name), "x").unwrap();
         }
-        assert_eq!(postman.done().await.unwrap(), 100);
-        assert_eq!(fs::read_dir(&mail).unwrap().count(), 100);
+        assert_eq!(count_mails(directory.path()).unwrap(), 2);
     }
 }

@@ -19,9 +19,12 @@ pub fn comment(
     key: &Key,
     form: &NewComment,
 ) -> Result<(Request, Comment), Problem> {
-    let mut change = Change::begin(conn, caller, key, Right::CommentOnRequests)?;
+    let right = match form.visibility {
+        Visibility::Public => Right::CommentOnRequests,
+        Visibility::Internal => Right::SeeInternals,
+    };
+    let mut change = Change::begin(conn, caller, key, right)?;
     if form.visibility == Visibility::Internal {
-        caller.require(Right::SeeInternals)?;
         let comment = change.comment(conn, &form.body, Visibility::Internal)?;
         return Ok((
             change.commit_internal(conn, EventKind::RequestCommented)?,
@@ -51,9 +54,7 @@ pub fn watch(conn: &mut Connection, caller: &Caller, key: &Key, form: &Watchers)
     }
     let mut change = Change::begin(conn, caller, key, Right::CommentOnRequests)?;
     change.if_match_required()?;
-    let present = store::watchers_of(conn, std::slice::from_ref(&change.request))?
-        .remove(&change.request.id)
-        .unwrap_or_default();
+    let present = store::watchers(conn, &change.request)?;
     let mut added: Vec<String> = form
         .watchers
         .iter()

@@ -5,13 +5,14 @@ use serde_json::json;
 use super::change::event;
 use crate::db::{Connection, Id, IncidentId, Json, Moment, PROVIDER, PersonId, Scope, TenantId, lock};
 use crate::identity::{self, Caller, Person, Right, Role, Tenant};
-use crate::incidents;
+use crate::incidents::{self, Incident};
 use crate::journal::{self, EventKind, Reader};
 use crate::problem::{Code, FieldError, Problem};
 use crate::queues;
 use crate::queues::routing::{self, Channel, Facts};
 use crate::requests::lifecycle::Status;
 use crate::requests::model::{Contact, NewRequest, Request};
+use crate::requests::view::Names;
 use crate::requests::{reference, store};
 use crate::text;
 
@@ -19,6 +20,8 @@ use crate::text;
 pub struct Filed {
     /// The request.
     pub request: Request,
+    /// What it names.
+    pub names: Names,
     /// Without an incident: active ones it may be about.
     pub matching: Option<Vec<IncidentId>>,
 }
@@ -32,12 +35,12 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         lock::shared(conn, lock::Key::of(incident))?;
     }
     let now = caller.now();
-    let (service, region) = match form.incident_id {
-        Some(incident) => {
-            let shared = check_incident(conn, incident, tenant.id)?;
-            choose(form, &shared.0, &shared.1)?
+    let ((service, region), incident) = match form.incident_id {
+        Some(id) => {
+            let (incident, services, regions) = check_incident(conn, id, tenant.id)?;
+            (choose(form, &services, &regions)?, Some((incident.title, incident.status)))
         }
-        None => own_service_and_region(conn, form, tenant.id)?,
+        None => (own_service_and_region(conn, form, tenant.id)?, None),
     };
     let requester = requester(conn, caller, form, &tenant, now)?;
     let follow_up_of = follow_up(conn, form, tenant.id)?;
@@ -114,7 +117,9 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
             &request.region,
         )?),
     };
-    Ok(Filed { request, matching })
+    let queue = queues::store::find(conn, request.queue_id)?.map(|queue| queue.name).unwrap_or_default();
+    let names = Names { requester: requester.name, queue, incident, assignee: None, watchers };
+    Ok(Filed { request, names, matching })
 }
 
 fn unique(texts: impl Iterator<Item = String>) -> Vec<String> {
@@ -143,7 +148,7 @@ pub fn check_incident(
     conn: &mut Connection,
     id: IncidentId,
     tenant: TenantId,
-) -> Result<(Vec<String>, Vec<String>), Problem> {
+) -> Result<(Incident, Vec<String>, Vec<String>), Problem> {
     let incident = incidents::store::find(conn, id)?.filter(|incident| incident.status.is_published());
     let incident = incident.ok_or_else(|| Problem::not_found("incident"))?;
     let shared = incidents::store::shared_scope(conn, id, tenant)?;
@@ -169,7 +174,7 @@ pub fn check_incident(
         }
         return Err(problem);
     }
-    Ok(shared)
+    Ok((incident, shared.0, shared.1))
 }
 
 /// The service and the region out of those that fit: named, or the only one.

@@ -10,10 +10,12 @@ use crate::journal::EventKind;
 use crate::problem::{Code, Problem};
 use crate::requests::lifecycle;
 use crate::requests::model::{Link, Request};
-use crate::requests::store::Key;
+use crate::requests::store::{self, Key};
 
 /// Binds a request to an incident: the same check under the same lock as filing.
 pub fn link(conn: &mut Connection, caller: &Caller, key: &Key, form: &Link) -> Result<Request, Problem> {
+    // Before the right: what belongs to somebody else is not found, whatever the role.
+    store::visible(conn, caller, key)?;
     caller.require(Right::WorkRequests)?;
     lock::shared(conn, lock::Key::of(form.incident_id))?;
     let mut change = Change::begin(conn, caller, key, Right::WorkRequests)?;

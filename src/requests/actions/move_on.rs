@@ -10,7 +10,7 @@ use crate::incidents;
 use crate::journal::{EventKind, Reader};
 use crate::problem::{Code, Problem};
 use crate::queues;
-use crate::requests::lifecycle::Verb;
+use crate::requests::lifecycle::{self, Verb};
 use crate::requests::model::{
     Assignment, Cause, Hold, Note, Rejection, Request, Resolution, TransferTo, Visibility,
 };
@@ -183,6 +183,7 @@ pub fn still_affected(
     form: &Note,
 ) -> Result<Request, Problem> {
     let mut change = begin(conn, caller, key, Right::ReopenRequests)?;
+    let from = change.request.status;
     change.apply(conn, Verb::StillAffected)?;
     let incident = change
         .request
@@ -191,11 +192,10 @@ pub fn still_affected(
         .transpose()?
         .flatten();
     if !incident.is_some_and(|incident| incident.status.is_ended()) {
+        let mut allowed = lifecycle::allowed(from);
+        allowed.retain(|verb| *verb != Verb::StillAffected);
         return Err(
-            Problem::new(Code::TransitionNotAllowed, "its incident is not over").with(
-                "allowed",
-                crate::requests::lifecycle::allowed(change.request.status),
-            ),
+            Problem::new(Code::TransitionNotAllowed, "its incident is not over").with("allowed", allowed),
         );
     }
     change.request.detached = true;
