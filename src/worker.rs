@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::db::{Db, Moment};
+use crate::db::{Connection, Db, EventId, IncidentId, Moment};
 use crate::http::bell::Bell;
 use crate::http::idempotency;
 use crate::journal::{self, Reader};
@@ -49,64 +49,34 @@ impl Worker {
         self.clock.now().into()
     }
 
-    /// The reactions: cascade, audiences, a request's own mail, the end of broadcasts.
+    /// The reactions: a request's own mail, the cascade, audiences, the end of broadcasts.
+    ///
+    /// What there is to do is read first, in one go and without the writer: most of the time it is nothing.
     pub async fn react(&self) -> Result<Step, Problem> {
-        let own = self.own_mail().await?;
-        let cascaded = self.cascade().await?;
-        let expanded = self.expand().await?;
-        let finished = self.finish().await?;
-        let worked = [own, cascaded, expanded, finished].contains(&Step::Worked);
+        let now = self.now();
+        let waiting = self.db.read(Waiting::look).await?;
+        let mut steps = Vec::new();
+        if waiting.own_mail {
+            steps.push(self.db.write(move |conn| own_mail::step(conn, now)).await);
+        }
+        if let Some(incident) = waiting.cascade {
+            steps.push(self.db.write(move |conn| cascade::step(conn, incident, now)).await);
+        }
+        for broadcast in waiting.broadcasts {
+            steps.push(self.db.write(move |conn| audience::step(conn, broadcast, now)).await);
+        }
+        if waiting.sent {
+            let finished = self.db.write(move |conn| mail::store::finish_broadcasts(conn, now)).await;
+            steps.push(finished.map(|count| if count > 0 { Step::Worked } else { Step::Idle }));
+        }
+        // Each has its turn, whatever befell the others.
+        let worked = steps.iter().any(|step| matches!(step, Ok(Step::Worked)));
+        let failed: Result<Vec<Step>, Problem> = steps.into_iter().collect();
+        match failed {
+            Err(error) if worked => tracing::error!(%error, "a background step failed"),
+            failed => drop(failed?),
+        }
         Ok(if worked { Step::Worked } else { Step::Idle })
-    }
-
-    async fn own_mail(&self) -> Result<Step, Problem> {
-        let now = self.now();
-        // Asked first without the writer: most of the time there is nothing.
-        if !self.db.read(|conn| journal::any_unread(conn, Reader::Notify)).await?
-        {
-            return Ok(Step::Idle);
-        }
-        self.db.write(move |conn| own_mail::step(conn, now)).await
-    }
-
-    async fn cascade(&self) -> Result<Step, Problem> {
-        let now = self.now();
-        match self.db.read(cascade::next).await? {
-            Some(incident) => {
-                self.db
-                    .write(move |conn| cascade::step(conn, incident, now))
-                    .await
-            }
-            None => Ok(Step::Idle),
-        }
-    }
-
-    async fn expand(&self) -> Result<Step, Problem> {
-        let now = self.now();
-        let mut done = Step::Idle;
-        for broadcast in self.db.read(|conn| mail::store::unexpanded(conn, 4)).await? {
-            if self
-                .db
-                .write(move |conn| audience::step(conn, broadcast, now))
-                .await?
-                == Step::Worked
-            {
-                done = Step::Worked;
-            }
-        }
-        Ok(done)
-    }
-
-    async fn finish(&self) -> Result<Step, Problem> {
-        let now = self.now();
-        if !self.db.read(mail::store::any_sending).await? {
-            return Ok(Step::Idle);
-        }
-        let finished = self
-            .db
-            .write(move |conn| mail::store::finish_broadcasts(conn, now))
-            .await?;
-        Ok(if finished > 0 { Step::Worked } else { Step::Idle })
     }
 
     /// Hands over the mail that is due.
@@ -160,6 +130,25 @@ impl Worker {
                 }
             }),
         ]
+    }
+}
+
+/// What there is to react to.
+struct Waiting {
+    own_mail: bool,
+    cascade: Option<IncidentId>,
+    broadcasts: Vec<EventId>,
+    sent: bool,
+}
+
+impl Waiting {
+    fn look(conn: &mut Connection) -> Result<Self, Problem> {
+        Ok(Self {
+            own_mail: journal::any_unread(conn, Reader::Notify)?,
+            cascade: cascade::next(conn)?,
+            broadcasts: mail::store::unexpanded(conn, 4)?,
+            sent: !mail::store::sent_out(conn)?.is_empty(),
+        })
     }
 }
 

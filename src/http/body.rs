@@ -2,7 +2,9 @@
 //!
 //! What is not JSON is 400; JSON that is not the form (unknown fields too) is 422 with a pointer to the field.
 
+use std::fmt::{self, Display};
 use std::future::{Ready, ready};
+use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -10,7 +12,9 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use garde::Validate;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use crate::problem::{Code, FieldError, Problem};
@@ -74,38 +78,55 @@ fn unread(error: &actix_web::Error) -> Problem {
 fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer(&error.path().to_string());
-        refused(error.into_inner(), pointer)
-    })?;
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
+    let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
+    let wrong = match read {
         // Serde would take a list for a form, its items for the fields in their order.
-        return Err(Problem::invalid("", "must be an object"));
-    }
-    reader.end().map_err(|error| refused(error, String::new()))?;
-    check(&value)?;
-    Ok(value)
+        _ if bytes.trim_ascii_start().starts_with(b"[") => Problem::invalid("", "must be an object"),
+        Ok(value) => {
+            reader.end().map_err(unreadable)?;
+            check(&value)?;
+            return Ok(value);
+        }
+        Err(error) => refused(&pointer(&error.path().to_string()), error.inner()),
+    };
+    // A body that cannot be read to its end is 400, whatever is wrong with its beginning.
+    std::str::from_utf8(bytes).map_err(unreadable)?;
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(unreadable)?;
+    Err(wrong)
 }
 
-fn refused(error: serde_json::Error, pointer: String) -> Problem {
-    match error.classify() {
-        Category::Data => {
-            let detail = error.to_string();
-            // Without serde's position: the pointer says where.
-            let detail = detail
-                .rsplit_once(" at line ")
-                .map_or(detail.as_str(), |(what, _)| what)
-                .to_owned();
-            let missing = detail
-                .strip_prefix("missing field `")
-                .and_then(|rest| rest.strip_suffix('`'));
-            match missing {
-                Some(field) => Problem::invalid(format!("{pointer}/{field}"), "is missing"),
-                None => Problem::invalid(pointer, detail),
-            }
-        }
-        _ => Problem::new(Code::MalformedBody, error.to_string()),
+fn unreadable(error: impl Display) -> Problem {
+    Problem::new(Code::MalformedBody, error.to_string())
+}
+
+fn refused(pointer: &str, error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    // Without serde's position: the pointer says where.
+    let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    match (missing, error.classify()) {
+        (Some(field), _) => Problem::invalid(format!("{pointer}/{field}"), "is missing"),
+        (None, Category::Data) => Problem::invalid(pointer, detail),
+        // So it says where an enum is expected and something else than a text is there.
+        (None, _) => Problem::invalid(pointer, "must be of another type"),
     }
+}
+
+/// Reads an object, where serde would take a list for a form too: for nested forms without mandatory fields.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Members<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+    deserializer.deserialize_map(Members(PhantomData))
 }
 
 /// Everything that is wrong with a form, at once.
@@ -139,6 +160,18 @@ fn pointer(path: &str) -> String {
     format!("/{}", path.trim_start_matches('.').replace('.', "/"))
 }
 
+/// An error names the parameter: serde's own says what is wrong with it only.
+fn query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    let parameters = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(text.as_bytes()));
+    serde_path_to_error::deserialize(parameters).map_err(|error| {
+        let detail = match error.path().to_string().as_str() {
+            "" | "." => error.inner().to_string(),
+            name => format!("{name}: {}", error.inner()),
+        };
+        Problem::new(Code::InvalidQuery, detail)
+    })
+}
+
 /// A checked query string; unknown and repeated parameters are 400.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
@@ -149,9 +182,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(
-            web::Query::<T>::from_query(request.query_string())
-                .map(|query| Self(query.into_inner()))
-                .map_err(|error| Problem::new(Code::InvalidQuery, error.to_string())),
+            query(request.query_string()).map(Self)
         )
     }
 }
@@ -168,6 +199,24 @@ mod tests {
         #[serde(default)]
         #[garde(inner(range(max = 9)))]
         numbers: Vec<i32>,
+        #[serde(default)]
+        #[garde(skip)]
+        size: Size,
+        #[serde(default, deserialize_with = "object")]
+        #[garde(skip)]
+        inner: Inner,
+    }
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    enum Size {
+        #[default]
+        Small,
+    }
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Inner {
+        x: i32,
     }
 
     #[test]
@@ -182,6 +231,10 @@ mod tests {
             ("{\"name\":\"a\"} x", Code::MalformedBody, ""),
             (deep.as_str(), Code::ValidationFailed, ""),
             ("{\"name\":1}", Code::ValidationFailed, "/name"),
+            ("{\"name\":1", Code::MalformedBody, ""),
+            ("{\"name\":\"a\",\"size\":7}", Code::ValidationFailed, "/size"),
+            ("{\"name\":\"a\",\"inner\":[]}", Code::ValidationFailed, "/inner"),
+            ("{\"name\":\"a\",\"inner\":{\"x\":\"y\"}}", Code::ValidationFailed, "/inner/x"),
             (
                 "{\"name\":\"a\",\"numbers\":[1,\"b\"]}",
                 Code::ValidationFailed,

@@ -60,8 +60,8 @@ impl IfMatch {
                     return Ok(Self::Any);
                 }
                 let strong = tag.strip_prefix("W/").unwrap_or(tag);
-                let quoted = strong.len() >= 2 && strong.starts_with('"') && strong.ends_with('"');
-                if !quoted {
+                let opaque = strong.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+                if opaque.is_none_or(|opaque| opaque.contains('"')) {
                     return Err(unreadable());
                 }
                 // A weak tag never matches strongly, which is what If-Match asks for; it stays as it is.

@@ -43,7 +43,7 @@ impl FromRequest for IdempotencyKey {
         let key = match request.headers().get("idempotency-key") {
             None => Ok(None),
             Some(value) => match value.to_str() {
-                Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+                Ok(key) if (1..=255).contains(&key.len()) && !key.contains('\t') => Ok(Some(key.to_owned())),
                 _ => Err(refused()),
             },
         };

@@ -92,7 +92,7 @@ pub struct NewUser {
     #[garde(skip)]
     pub tenant_id: Option<TenantId>,
     /// The password, 12 to 200 characters.
-    #[garde(length(chars, min = 12, max = 200))]
+    #[garde(length(chars, min = 12, max = 200), custom(text::line::<200>))]
     pub password: String,
     /// The language.
     #[serde(default = "language")]

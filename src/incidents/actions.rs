@@ -18,7 +18,9 @@ use crate::problem::{Code, Problem};
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = format!("the incident is {}", refusal.from);
-        Self::new(Code::TransitionNotAllowed, detail).with("allowed", refusal.allowed)
+        // Merging has no route yet: it is not offered.
+        let offered = refusal.allowed.into_iter().filter(|transition| transition.call != Call::Duplicate);
+        Self::new(Code::TransitionNotAllowed, detail).with("allowed", offered.collect::<Vec<_>>())
     }
 }
 

@@ -85,6 +85,10 @@ impl Dispatcher {
     /// Leases what is due, up to the limit, hands it over and marks it.
     pub async fn step(&self) -> Result<Step, Problem> {
         let (owner, most, lease, now) = (self.owner, self.in_flight, self.lease, self.now());
+        // Asked first without the writer: most of the time there is nothing.
+        if !self.db.read(move |conn| store::any_due(conn, now)).await? {
+            return Ok(Step::Idle);
+        }
         let due = self
             .db
             .write(move |conn| store::lease(conn, owner, most, now, lease))

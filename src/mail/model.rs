@@ -55,6 +55,14 @@ text_enum! {
         RequestCommented = "request_commented",
         RequestResolved = "request_resolved",
         WatcherAdded = "watcher_added",
+        /// None of these: a row that this version cannot send, and that is seen nevertheless.
+        Unknown = "unknown",
+    }
+}
+
+impl From<String> for DeliveryKind {
+    fn from(text: String) -> Self {
+        Self::parse(&text).unwrap_or(Self::Unknown)
     }
 }
 
@@ -168,6 +176,7 @@ pub struct Delivery {
     /// The broadcast, or the event of a request.
     pub event_id: EventId,
     /// What it is.
+    #[diesel(deserialize_as = String)]
     pub kind: DeliveryKind,
     /// The incident that it names: its recipient is then told of it.
     pub incident_id: Option<IncidentId>,

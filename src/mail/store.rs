@@ -116,35 +116,43 @@ pub fn view(conn: &mut Connection, broadcast: Broadcast) -> Result<BroadcastView
     })
 }
 
-/// Marks expanded broadcasts as finished when nothing of theirs is pending or leased; how many there were.
-pub fn finish_broadcasts(conn: &mut Connection, now: Moment) -> Result<usize, Problem> {
+/// Expanded broadcasts of which nothing is pending or leased any more.
+pub fn sent_out(conn: &mut Connection) -> Result<Vec<EventId>, Problem> {
     let open = deliveries::table
         .filter(deliveries::event_id.eq(broadcasts::id))
         .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Leased]));
-    let done = broadcasts::table
+    Ok(broadcasts::table
         .filter(broadcasts::state.eq(BroadcastState::Sending))
         .filter(diesel::dsl::not(diesel::dsl::exists(open)))
-        .select(broadcasts::id);
-    let ids: Vec<EventId> = done.load(conn)?;
+        .select(broadcasts::id)
+        .load(conn)?)
+}
+
+/// Marks those as finished; how many there were.
+pub fn finish_broadcasts(conn: &mut Connection, now: Moment) -> Result<usize, Problem> {
+    let ids = sent_out(conn)?;
     let rows = broadcasts::table
         .filter(broadcasts::id.eq_any(ids))
         .filter(broadcasts::state.eq(BroadcastState::Sending));
     Ok(diesel::update(rows)
-        .set((
-            broadcasts::state.eq(BroadcastState::Finished),
-            broadcasts::finished_at.eq(Some(now)),
-        ))
+        .set((broadcasts::state.eq(BroadcastState::Finished), broadcasts::finished_at.eq(Some(now))))
         .execute(conn)?)
 }
 
-/// Whether there is a broadcast that waits for its last message.
-pub fn any_sending(conn: &mut Connection) -> Result<bool, Problem> {
-    let sending = broadcasts::table.filter(broadcasts::state.eq(BroadcastState::Sending));
-    Ok(sending
-        .select(broadcasts::id)
-        .first::<EventId>(conn)
-        .optional()?
-        .is_some())
+/// Whether a message is due, or the lease of one has run out.
+pub fn any_due(conn: &mut Connection, now: Moment) -> Result<bool, Problem> {
+    let due = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Pending))
+        .filter(deliveries::next_attempt_at.le(now))
+        .select(deliveries::id);
+    if due.first::<DeliveryId>(conn).optional()?.is_some() {
+        return Ok(true);
+    }
+    let expired = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Leased))
+        .filter(deliveries::lease_until.lt(now))
+        .select(deliveries::id);
+    Ok(expired.first::<DeliveryId>(conn).optional()?.is_some())
 }
 
 /// Takes up to `most` messages that are due for `owner`, and writes down that their recipients are told.

@@ -28,29 +28,35 @@ type Place = (TenantId, String);
 pub fn step(conn: &mut Connection, id: EventId, now: Moment) -> Result<Step, Problem> {
     // One process at a time writes down the audience of a broadcast.
     lock::exclusive(conn, lock::Key::of(id))?;
-    let Some(mut broadcast) = mail::store::find_broadcast(conn, id)? else {
-        return Ok(Step::Idle);
-    };
-    if !matches!(
-        broadcast.state,
-        BroadcastState::Pending | BroadcastState::Expanding
-    ) {
+    let Some(mut broadcast) = mail::store::find_broadcast(conn, id)? else { return Ok(Step::Idle) };
+    if !matches!(broadcast.state, BroadcastState::Pending | BroadcastState::Expanding) {
         return Ok(Step::Idle);
     }
-    let found = part(conn, &broadcast)?;
-    let last = found.last().map(|(place, _)| place.clone());
-    let full = i64::try_from(found.len()).is_ok_and(|count| count >= CHUNK);
-    let rows: Vec<Delivery> = found
-        .into_iter()
-        .map(|(_, recipient)| delivery(&broadcast, recipient, now))
-        .collect();
-    let added = mail::store::enqueue(conn, &rows)?;
-    broadcast.audience = broadcast
-        .audience
-        .saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
     broadcast.state = BroadcastState::Expanding;
+    // Small parts go together; a full chunk is enough for one transaction.
+    while broadcast.phase != Phase::Done {
+        if expand(conn, &mut broadcast, now)? >= CHUNK {
+            break;
+        }
+    }
+    if broadcast.phase == Phase::Done {
+        broadcast.state = BroadcastState::Sending;
+    }
+    mail::store::save_progress(conn, &broadcast)?;
+    Ok(Step::Worked)
+}
+
+/// Writes down a chunk of the current part, and says how many rows it had.
+fn expand(conn: &mut Connection, broadcast: &mut Broadcast, now: Moment) -> Result<i64, Problem> {
+    let found = part(conn, broadcast)?;
+    let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    let last = found.last().map(|(place, _)| place.clone());
+    let rows: Vec<Delivery> =
+        found.into_iter().map(|(_, recipient)| delivery(broadcast, recipient, now)).collect();
+    let added = mail::store::enqueue(conn, &rows)?;
+    broadcast.audience = broadcast.audience.saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
     match last {
-        Some((tenant, key)) if full => {
+        Some((tenant, key)) if count >= CHUNK => {
             broadcast.after_tenant = Some(tenant);
             broadcast.after_key = key;
         }
@@ -60,11 +66,7 @@ pub fn step(conn: &mut Connection, id: EventId, now: Moment) -> Result<Step, Pro
             broadcast.after_key = String::new();
         }
     }
-    if broadcast.phase == Phase::Done {
-        broadcast.state = BroadcastState::Sending;
-    }
-    mail::store::save_progress(conn, &broadcast)?;
-    Ok(Step::Worked)
+    Ok(count)
 }
 
 fn delivery(broadcast: &Broadcast, to: Recipient, now: Moment) -> Delivery {

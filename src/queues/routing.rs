@@ -37,6 +37,7 @@ pub struct Rule {
     #[garde(custom(text::line::<200>))]
     pub name: String,
     /// Everything in it must hold; `{}` always does.
+    #[serde(deserialize_with = "crate::http::body::object")]
     #[garde(dive)]
     pub when: Condition,
     /// Where the request goes.
@@ -50,11 +51,11 @@ pub struct Rule {
 pub struct Condition {
     /// Slugs of services.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(length(min = 1, max = 500)))]
+    #[garde(inner(length(min = 1, max = 500), inner(custom(text::slug))))]
     pub service: Option<Vec<String>>,
     /// Slugs of regions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(length(min = 1, max = 500)))]
+    #[garde(inner(length(min = 1, max = 500), inner(custom(text::slug))))]
     pub region: Option<Vec<String>>,
     /// Severities.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +67,7 @@ pub struct Condition {
     pub plan: Option<Vec<Plan>>,
     /// Languages of the contact: `pt` fits `pt-BR` too.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(length(min = 1, max = 200)))]
+    #[garde(inner(length(min = 1, max = 200), inner(custom(text::locale))))]
     pub language: Option<Vec<String>>,
     /// Channels.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +79,7 @@ pub struct Condition {
     pub incident: Option<Vec<IncidentId>>,
     /// Tags, one of which the request has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(inner(length(min = 1, max = 500)))]
+    #[garde(inner(length(min = 1, max = 500), inner(custom(text::line::<50>))))]
     pub tags: Option<Vec<String>>,
 }
 

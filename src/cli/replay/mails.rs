@@ -15,7 +15,7 @@ const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
 /// The first pause between two looks.
 const PAUSE: Duration = Duration::from_millis(4);
 /// The longest.
-const LONG_PAUSE: Duration = Duration::from_millis(100);
+const LONG_PAUSE: Duration = Duration::from_millis(25);
 
 /// Whoever reads the ledger.
 pub struct Mails {

@@ -291,6 +291,7 @@ fn severity(service_level: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::examples::{event, incident, minute, ticket, ticket_of};
+    use super::super::histories;
     use super::*;
     use proptest::prelude::*;
 
@@ -375,7 +376,7 @@ mod tests {
         let mut log = incident(id, components);
         log.updates = words
             .iter()
-            .map(|(at, word)| super::super::histories::LoggedUpdate {
+            .map(|(at, word)| histories::LoggedUpdate {
                 at: minute(*at),
                 status: (*word).into(),
                 message: String::new(),
@@ -453,6 +454,49 @@ mod tests {
             (3, 1, Some(minute(500)))
         );
         assert_eq!(driven(&plan), ["pending_customer"]);
+    }
+
+    fn excerpt(name: &str) -> (Plan, Vec<TicketLog>) {
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+        let incidents = histories::read_incidents(&data.join(format!("incidents-{name}.jsonl"))).unwrap();
+        let tickets = histories::read_tickets(&data.join(format!("tickets-{name}.csv"))).unwrap();
+        (Plan::of(&incidents, &tickets, "run"), tickets)
+    }
+
+    #[test]
+    fn real_histories_end_as_their_logs_do() {
+        let (plan, tickets) = excerpt("excerpt");
+        assert_eq!((plan.incidents.len(), tickets.len(), plan.events, plan.ignored), (12, 39, 203, 50));
+        let expected: Vec<_> = tickets.iter().map(oracle::final_state).collect();
+        assert_eq!(driven(&plan), expected);
+        assert_eq!(expected.iter().filter(|state| **state == "resolved").count(), 2);
+        assert_eq!(ties(&plan).iter().flatten().count(), 9);
+    }
+
+    #[test]
+    fn odd_histories_end_as_their_logs_do() {
+        let (plan, tickets) = excerpt("odd");
+        assert_eq!((plan.incidents.len(), tickets.len(), plan.events, plan.ignored), (5, 7, 27, 3));
+        assert_eq!(plan.after_the_end, 2);
+        let by_the_log = [
+            ("only-closed", "closed"),
+            ("after-closed", "pending_customer"),
+            ("closed-twice", "resolved"),
+            ("out-of-order", "resolved"),
+            ("never-seen", "queued"),
+            ("handed-about", "in_progress"),
+            ("reopened", "in_progress"),
+        ];
+        let found: Vec<_> = tickets.iter().map(|log| log.id.as_str()).zip(driven(&plan)).collect();
+        assert_eq!(found, by_the_log);
+        let texts = plan.steps.iter().filter_map(|step| match &step.deed {
+            Deed::Incident { body, .. } => Some(body),
+            Deed::Ticket { .. } => None,
+        });
+        for text in texts {
+            assert!(crate::text::body::<20_000>(text, &()).is_ok(), "{text}");
+        }
+        assert!(plan.incidents.iter().all(|incident| crate::text::line::<200>(&incident.title, &()).is_ok()));
     }
 
     #[test]

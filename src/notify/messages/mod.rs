@@ -44,6 +44,7 @@ impl Render for Messages {
             | DeliveryKind::RequestCommented
             | DeliveryKind::RequestResolved
             | DeliveryKind::WatcherAdded => self.request_mail(conn, delivery),
+            DeliveryKind::Unknown => Err(Problem::internal("there are no words for a message of this kind")),
         }
     }
 }
@@ -163,7 +164,8 @@ impl Messages {
             Some(id) => requests::store::comment(conn, delivery.tenant_id, id)?,
             None => None,
         };
-        let incident = match request.incident_id {
+        // Only a mail that counts as telling of the incident names it (see `own_mail`).
+        let incident = match delivery.incident_id {
             Some(id) => incidents::store::find(conn, id)?,
             None => None,
         };
@@ -225,6 +227,7 @@ fn headline(kind: DeliveryKind) -> &'static str {
         DeliveryKind::RequestCommented => "New reply",
         DeliveryKind::RequestResolved => "Resolved",
         DeliveryKind::WatcherAdded => "You were added as a watcher",
+        DeliveryKind::Unknown => "",
     }
 }
 
