@@ -2,7 +2,13 @@
 //! and nothing else. `scripts/bench/run` compares filing over HTTP with it, in one run on one machine.
 //!
 //! `cargo bench --bench bare_filing -- FILE SECONDS`: FILE is the database of a server that was staged and stopped.
-#![allow(missing_docs, clippy::unwrap_used, clippy::as_conversions, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +31,12 @@ fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let Some(path) = args.next() else { return };
     let seconds: u64 = args.next().and_then(|text| text.parse().ok()).unwrap_or(5);
-    let mut conn = Target::Sqlite { path, read_only: false }.connect().unwrap();
+    let mut conn = Target::Sqlite {
+        path,
+        read_only: false,
+    }
+    .connect()
+    .unwrap();
     let (tenant, person): (TenantId, PersonId) = memberships::table
         .filter(memberships::role.eq(Role::TenantAdmin))
         .select((memberships::tenant_id, memberships::person_id))
@@ -78,7 +89,9 @@ fn file(conn: &mut Connection, tenant: TenantId, person: PersonId, incident: Inc
         description: "Nobody in the office can open a mailbox since nine.".to_owned(),
         channel: Channel::AdminCenter,
         requester_id: requester.id,
-        contact: Json(json!({"name": requester.name, "email": requester.email, "language": "en", "time_zone": "UTC"})),
+        contact: Json(
+            json!({"name": requester.name, "email": requester.email, "language": "en", "time_zone": "UTC"}),
+        ),
         tags: Json(json!([])),
         queue_id: queue,
         assignee_id: None,
@@ -88,7 +101,11 @@ fn file(conn: &mut Connection, tenant: TenantId, person: PersonId, incident: Inc
         updated_at: now,
     };
     store::create(conn, &request).unwrap();
-    let actor = Actor { side: Side::Tenant, id: Some(person), name: requester.name };
+    let actor = Actor {
+        side: Side::Tenant,
+        id: Some(person),
+        name: requester.name,
+    };
     let subject = (SubjectKind::Request, request.id);
     let data = json!({"to": "queued", "watchers": [], "internal": {"queue_id": queue, "rule": "all", "rules_version": 1}});
     let event = Event::new(EventKind::RequestFiled, subject, (tenant, 1), (&actor, now), data);

@@ -60,13 +60,24 @@ impl Worker {
             steps.push(self.db.write(move |conn| own_mail::step(conn, now)).await);
         }
         if let Some(incident) = waiting.cascade {
-            steps.push(self.db.write(move |conn| cascade::step(conn, incident, now)).await);
+            steps.push(
+                self.db
+                    .write(move |conn| cascade::step(conn, incident, now))
+                    .await,
+            );
         }
         for broadcast in waiting.broadcasts {
-            steps.push(self.db.write(move |conn| audience::step(conn, broadcast, now)).await);
+            steps.push(
+                self.db
+                    .write(move |conn| audience::step(conn, broadcast, now))
+                    .await,
+            );
         }
         if waiting.sent {
-            let finished = self.db.write(move |conn| mail::store::finish_broadcasts(conn, now)).await;
+            let finished = self
+                .db
+                .write(move |conn| mail::store::finish_broadcasts(conn, now))
+                .await;
             steps.push(finished.map(|count| if count > 0 { Step::Worked } else { Step::Idle }));
         }
         // Each has its turn, whatever befell the others.

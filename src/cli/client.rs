@@ -189,12 +189,18 @@ impl Client {
         };
         let response = request.send().await.map_err(lost)?;
         let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
         let seconds = retry_after.and_then(|text| text.parse().ok()).unwrap_or(1);
         let bytes = response.bytes().await.map_err(lost)?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if status.is_success() {
-            return Ok(Answer { status: status.as_u16(), body });
+            return Ok(Answer {
+                status: status.as_u16(),
+                body,
+            });
         }
         let busy = matches!(
             status,
@@ -246,15 +252,22 @@ impl Session {
             .await
     }
 
-    /// All items of a list, page after page; `path` has its query, if any, and no cursor.
+    /// All items of a list; `path` has its query, if any, and no cursor.
     pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let mut items = Vec::new();
+        self.pages(path, |page| items.extend_from_slice(page)).await?;
+        Ok(items)
+    }
+
+    /// A list page after page, for those that may be long.
+    pub async fn pages(&self, path: &str, mut read: impl FnMut(&[Value])) -> Result<()> {
         let glue = if path.contains('?') { '&' } else { '?' };
-        let (mut items, mut cursor) = (Vec::new(), String::new());
+        let mut cursor = String::new();
         loop {
             let page = self.get(&format!("{path}{glue}limit=200{cursor}")).await?;
-            items.extend_from_slice(page.items());
+            read(page.items());
             match page.text("/next_cursor") {
-                "" => return Ok(items),
+                "" => return Ok(()),
                 next => cursor = format!("&cursor={}", escaped(next)),
             }
         }

@@ -199,14 +199,13 @@ async fn read_back(driver: &Driver, at_once: usize) -> Result<Found, ReplayError
     for state in states {
         *counts.entry(state).or_default() += 1;
     }
-    let requests = driver.books.requests();
-    let own = stage::each(&requests, at_once, |request| driver.mails.own(request)).await?;
+    let own = driver.mails.own(&driver.books.requests(), at_once).await?;
     let status = driver.books.broadcast_mails_sent();
     Ok(Found {
         states: counts,
         mismatches,
-        mails_sent: status + own.iter().map(|mail| mail.sent).sum::<usize>(),
-        ledger: status + own.iter().map(|mail| mail.sent_of_any_kind).sum::<usize>(),
+        mails_sent: status + own.sent,
+        ledger: status + own.sent_of_any_kind,
     })
 }
 

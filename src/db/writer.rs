@@ -249,7 +249,10 @@ mod tests {
             let mut waiting: Vec<Waiting<'_>> = Vec::new();
             for work in works {
                 let mut write: Waiting<'_> = Box::pin(self.writer.write(work));
-                assert!(is_waiting(write.as_mut()).await, "answered before it was committed");
+                assert!(
+                    is_waiting(write.as_mut()).await,
+                    "answered before it was committed"
+                );
                 waiting.push(write);
             }
             release.send(()).unwrap();
@@ -269,7 +272,9 @@ mod tests {
                 id: i64,
             }
             let mut conn = diesel::SqliteConnection::establish(self.path.to_str().unwrap()).unwrap();
-            let rows: Vec<Row> = sql_query("SELECT id FROM notes ORDER BY id").load(&mut conn).unwrap();
+            let rows: Vec<Row> = sql_query("SELECT id FROM notes ORDER BY id")
+                .load(&mut conn)
+                .unwrap();
             rows.into_iter().map(|row| row.id).collect()
         }
 
@@ -481,14 +486,22 @@ mod tests {
             works.extend((4..=6).map(|id| counted(id, &runs)));
             let answers = bench.together(works).await;
             for (place, answer) in answers.iter().enumerate() {
-                assert_eq!(answer.is_err(), place == 3, "{what}: number {place} got {answer:?}");
+                assert_eq!(
+                    answer.is_err(),
+                    place == 3,
+                    "{what}: number {place} got {answer:?}"
+                );
             }
             assert_eq!(bench.found(), (1..=6).collect::<Vec<_>>(), "{what}");
             // Those before the culprit ran in the group and alone; those behind it in the group only if it got so far.
             let ran = runs.load(Ordering::SeqCst);
             assert!((9..=12).contains(&ran), "{what}: six closures ran {ran} times");
             bench.writer.write(|conn| note(conn, 7)).await.unwrap();
-            assert_eq!(bench.found(), (1..=7).collect::<Vec<_>>(), "{what}: the writer stands");
+            assert_eq!(
+                bench.found(),
+                (1..=7).collect::<Vec<_>>(),
+                "{what}: the writer stands"
+            );
         }
     }
 

@@ -102,8 +102,12 @@ fn unreadable(error: impl Display) -> Problem {
 fn refused(pointer: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     // Without serde's position: the pointer says where.
-    let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let detail = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(what, _)| what);
+    let missing = detail
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
     match (missing, error.classify()) {
         (Some(field), _) => Problem::invalid(format!("{pointer}/{field}"), "is missing"),
         (None, Category::Data) => Problem::invalid(pointer, detail),
@@ -127,6 +131,19 @@ pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -
         }
     }
     deserializer.deserialize_map(Members(PhantomData))
+}
+
+/// The same where it may be left out or `null`.
+pub fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    struct Object<T>(T);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Self)
+        }
+    }
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|found| found.0))
 }
 
 /// Everything that is wrong with a form, at once.
@@ -181,9 +198,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(
-            query(request.query_string()).map(Self)
-        )
+        ready(query(request.query_string()).map(Self))
     }
 }
 
@@ -193,6 +208,7 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize, garde::Validate)]
     #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "parsed, and not looked at")]
     struct Sample {
         #[garde(custom(crate::text::line::<5>))]
         name: String,
@@ -234,7 +250,11 @@ mod tests {
             ("{\"name\":1", Code::MalformedBody, ""),
             ("{\"name\":\"a\",\"size\":7}", Code::ValidationFailed, "/size"),
             ("{\"name\":\"a\",\"inner\":[]}", Code::ValidationFailed, "/inner"),
-            ("{\"name\":\"a\",\"inner\":{\"x\":\"y\"}}", Code::ValidationFailed, "/inner/x"),
+            (
+                "{\"name\":\"a\",\"inner\":{\"x\":\"y\"}}",
+                Code::ValidationFailed,
+                "/inner/x",
+            ),
             (
                 "{\"name\":\"a\",\"numbers\":[1,\"b\"]}",
                 Code::ValidationFailed,

@@ -287,7 +287,7 @@ impl Routes {
 fn has_query(operation: &utoipa::openapi::path::Operation) -> bool {
     use utoipa::openapi::RefOr;
     use utoipa::openapi::path::ParameterIn;
-    operation.parameters.iter().flatten().any(|parameter| {
-        matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query)
-    })
+    operation.parameters.iter().flatten().any(
+        |parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query),
+    )
 }

@@ -19,7 +19,10 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = format!("the incident is {}", refusal.from);
         // Merging has no route yet: it is not offered.
-        let offered = refusal.allowed.into_iter().filter(|transition| transition.call != Call::Duplicate);
+        let offered = refusal
+            .allowed
+            .into_iter()
+            .filter(|transition| transition.call != Call::Duplicate);
         Self::new(Code::TransitionNotAllowed, detail).with("allowed", offered.collect::<Vec<_>>())
     }
 }
@@ -120,6 +123,12 @@ pub fn update(
     let mut change = Change::begin(conn, caller, id)?;
     if form.status.is_some() {
         change.if_match_required()?;
+    } else {
+        // Not needed, and looked at where it is given (RFC 9110 §13.1.1).
+        let incident = &change.incident;
+        caller
+            .if_match
+            .check(incident.version, incident.status.as_str())?;
     }
     let to = form.status.unwrap_or(change.incident.status);
     change.transition(to, Call::Update)?;

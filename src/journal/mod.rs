@@ -259,7 +259,9 @@ pub fn unread(conn: &mut Connection, reader: Reader, limit: i64) -> Result<Vec<E
 fn readable(conn: &mut Connection, rows: &[Unread]) -> Result<Vec<Event>, Problem> {
     let mut events = Vec::new();
     for row in rows {
-        let query = events::table.find((row.tenant_id, row.event_id)).select(Event::as_select());
+        let query = events::table
+            .find((row.tenant_id, row.event_id))
+            .select(Event::as_select());
         match query.first(conn) {
             Ok(event) => events.push(event),
             Err(error @ diesel::result::Error::DeserializationError(_)) => {
@@ -280,7 +282,9 @@ pub fn acted_on(conn: &mut Connection, reader: Reader, event: &Event) -> Result<
 
 /// Whether any event waits for `reader`.
 pub fn any_unread(conn: &mut Connection, reader: Reader) -> Result<bool, Problem> {
-    let waiting = unread_events::table.filter(unread_events::reader.eq(reader)).select(unread_events::event_id);
+    let waiting = unread_events::table
+        .filter(unread_events::reader.eq(reader))
+        .select(unread_events::event_id);
     Ok(waiting.first::<EventId>(conn).optional()?.is_some())
 }
 

@@ -52,6 +52,7 @@ pub struct Dispatcher {
     from: Mailbox,
     owner: EventId,
     in_flight: i64,
+    mark_at: usize,
     lease: TimeDelta,
     deadline: TimeDelta,
 }
@@ -73,6 +74,7 @@ impl Dispatcher {
             render,
             from: settings.mail_from.clone(),
             in_flight: i64::try_from(settings.mail_in_flight).unwrap_or(64),
+            mark_at: (settings.mail_in_flight / 4).max(1),
             lease: settings.mail_lease,
             deadline: settings.mail_deadline,
         }
@@ -132,7 +134,7 @@ impl Dispatcher {
         while let Some(attempt) = under_way.next().await {
             done.push(attempt);
             // Marked in groups: what is marked is not repeated after a crash.
-            if done.len() >= 16 || under_way.is_empty() {
+            if done.len() >= self.mark_at || under_way.is_empty() {
                 self.mark(std::mem::take(&mut done)).await?;
             }
         }

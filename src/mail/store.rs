@@ -135,7 +135,10 @@ pub fn finish_broadcasts(conn: &mut Connection, now: Moment) -> Result<usize, Pr
         .filter(broadcasts::id.eq_any(ids))
         .filter(broadcasts::state.eq(BroadcastState::Sending));
     Ok(diesel::update(rows)
-        .set((broadcasts::state.eq(BroadcastState::Finished), broadcasts::finished_at.eq(Some(now))))
+        .set((
+            broadcasts::state.eq(BroadcastState::Finished),
+            broadcasts::finished_at.eq(Some(now)),
+        ))
         .execute(conn)?)
 }
 

@@ -28,8 +28,13 @@ type Place = (TenantId, String);
 pub fn step(conn: &mut Connection, id: EventId, now: Moment) -> Result<Step, Problem> {
     // One process at a time writes down the audience of a broadcast.
     lock::exclusive(conn, lock::Key::of(id))?;
-    let Some(mut broadcast) = mail::store::find_broadcast(conn, id)? else { return Ok(Step::Idle) };
-    if !matches!(broadcast.state, BroadcastState::Pending | BroadcastState::Expanding) {
+    let Some(mut broadcast) = mail::store::find_broadcast(conn, id)? else {
+        return Ok(Step::Idle);
+    };
+    if !matches!(
+        broadcast.state,
+        BroadcastState::Pending | BroadcastState::Expanding
+    ) {
         return Ok(Step::Idle);
     }
     broadcast.state = BroadcastState::Expanding;
@@ -51,10 +56,14 @@ fn expand(conn: &mut Connection, broadcast: &mut Broadcast, now: Moment) -> Resu
     let found = part(conn, broadcast)?;
     let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
     let last = found.last().map(|(place, _)| place.clone());
-    let rows: Vec<Delivery> =
-        found.into_iter().map(|(_, recipient)| delivery(broadcast, recipient, now)).collect();
+    let rows: Vec<Delivery> = found
+        .into_iter()
+        .map(|(_, recipient)| delivery(broadcast, recipient, now))
+        .collect();
     let added = mail::store::enqueue(conn, &rows)?;
-    broadcast.audience = broadcast.audience.saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
+    broadcast.audience = broadcast
+        .audience
+        .saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
     match last {
         Some((tenant, key)) if count >= CHUNK => {
             broadcast.after_tenant = Some(tenant);

@@ -194,9 +194,16 @@ async fn of_incident(
 async fn file(caller: Caller, form: Form<NewRequest>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
-        let Filed { request, names, matching } = actions::file(conn, caller, &value)?;
+        let Filed {
+            request,
+            names,
+            matching,
+        } = actions::file(conn, caller, &value)?;
         let view = RequestView::new(request, names, caller.may(Right::SeeInternals));
-        let view = RequestView { matching_incidents: matching, ..view };
+        let view = RequestView {
+            matching_incidents: matching,
+            ..view
+        };
         Ok(Answer::created(format!("/v1/service-requests/{}", view.id), &view)?.version(view.version))
     });
     done.await

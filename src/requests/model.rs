@@ -179,7 +179,7 @@ pub struct NewRequest {
     #[garde(inner(custom(text::slug)))]
     pub region: Option<String>,
     /// Whom to reach; the requester when left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::http::body::object_or_null")]
     #[garde(dive)]
     pub contact: Option<Contact>,
     /// Addresses that hear of it too.

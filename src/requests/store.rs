@@ -322,7 +322,12 @@ pub fn watchers(conn: &mut Connection, request: &Request) -> Result<Vec<String>,
 }
 
 /// The names of requester, queue, incident (with its status) and assignee.
-pub type Named = (String, String, Option<(String, incidents::Status)>, Option<String>);
+pub type Named = (
+    String,
+    String,
+    Option<(String, incidents::Status)>,
+    Option<String>,
+);
 
 mod aliases {
     #![allow(missing_docs, reason = "the macro writes public items without docs")]
@@ -336,8 +341,15 @@ macro_rules! with_names {
         service_requests::table
             .inner_join(people::table.on(people::id.eq(service_requests::requester_id)))
             .inner_join(queues::table.on(queues::id.eq(service_requests::queue_id)))
-            .left_join(incidents_table::table.on(incidents_table::id.nullable().eq(service_requests::incident_id)))
-            .left_join(assignees.on(assignees.field(people::id).nullable().eq(service_requests::assignee_id)))
+            .left_join(
+                incidents_table::table.on(incidents_table::id.nullable().eq(service_requests::incident_id)),
+            )
+            .left_join(
+                assignees.on(assignees
+                    .field(people::id)
+                    .nullable()
+                    .eq(service_requests::assignee_id)),
+            )
             .select((
                 service_requests::id,
                 (
@@ -362,7 +374,9 @@ pub fn names(conn: &mut Connection, request: &Request) -> Result<Named, Problem>
 /// The names of many requests.
 pub fn names_of(conn: &mut Connection, requests: &[Request]) -> Result<HashMap<RequestId, Named>, Problem> {
     let ids: Vec<RequestId> = requests.iter().map(|request| request.id).collect();
-    let rows: Vec<(RequestId, Named)> = with_names!().filter(service_requests::id.eq_any(ids)).load(conn)?;
+    let rows: Vec<(RequestId, Named)> = with_names!()
+        .filter(service_requests::id.eq_any(ids))
+        .load(conn)?;
     Ok(rows.into_iter().collect())
 }
 

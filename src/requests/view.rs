@@ -132,15 +132,27 @@ impl RequestView {
     /// A row with its names; `staff` see more.
     pub fn new(row: Request, names: Names, staff: bool) -> Self {
         let incident = row.incident_id.zip(names.incident);
-        let assignee = row.assignee_id.zip(names.assignee).map(|(id, name)| PersonView { id, name });
+        let assignee = row
+            .assignee_id
+            .zip(names.assignee)
+            .map(|(id, name)| PersonView { id, name });
         Self {
-            requester: PersonView { id: row.requester_id, name: names.requester },
+            requester: PersonView {
+                id: row.requester_id,
+                name: names.requester,
+            },
             contact: serde_json::from_value(row.contact.0).unwrap_or_default(),
             watchers: names.watchers,
             tags: serde_json::from_value(row.tags.0).unwrap_or_default(),
             incident: incident.map(|(id, (title, status))| IncidentRef { id, title, status }),
-            queue: QueueRef { id: row.queue_id, name: names.queue },
-            resolution: row.resolution_cause.map(|cause| ResolutionView { cause, at: row.resolved_at }),
+            queue: QueueRef {
+                id: row.queue_id,
+                name: names.queue,
+            },
+            resolution: row.resolution_cause.map(|cause| ResolutionView {
+                cause,
+                at: row.resolved_at,
+            }),
             assignee: staff.then_some(assignee),
             pinned: staff.then_some(row.pinned),
             matching_incidents: None,
@@ -166,14 +178,28 @@ impl RequestView {
 }
 
 /// Requests with their names, in two queries.
-pub fn requests(conn: &mut Connection, caller: &Caller, rows: Vec<Request>) -> Result<Vec<RequestView>, Problem> {
+pub fn requests(
+    conn: &mut Connection,
+    caller: &Caller,
+    rows: Vec<Request>,
+) -> Result<Vec<RequestView>, Problem> {
     let staff = caller.may(Right::SeeInternals);
     let mut watchers = store::watchers_of(conn, &rows)?;
     let mut named = store::names_of(conn, &rows)?;
     let view = |row: Request| {
         let (requester, queue, incident, assignee) = named.remove(&row.id).unwrap_or_default();
         let watchers = watchers.remove(&row.id).unwrap_or_default();
-        RequestView::new(row, Names { requester, queue, incident, assignee, watchers }, staff)
+        RequestView::new(
+            row,
+            Names {
+                requester,
+                queue,
+                incident,
+                assignee,
+                watchers,
+            },
+            staff,
+        )
     };
     Ok(rows.into_iter().map(view).collect())
 }
@@ -182,7 +208,13 @@ pub fn requests(conn: &mut Connection, caller: &Caller, rows: Vec<Request>) -> R
 pub fn request(conn: &mut Connection, caller: &Caller, row: Request) -> Result<RequestView, Problem> {
     let (requester, queue, incident, assignee) = store::names(conn, &row)?;
     let watchers = store::watchers(conn, &row)?;
-    let names = Names { requester, queue, incident, assignee, watchers };
+    let names = Names {
+        requester,
+        queue,
+        incident,
+        assignee,
+        watchers,
+    };
     Ok(RequestView::new(row, names, caller.may(Right::SeeInternals)))
 }
 

@@ -473,7 +473,8 @@ async fn a_server_without_any_settings_makes_what_it_needs_once_and_stops_when_i
         .said
         .iter()
         .find(|line| line.contains("first operator"))
-        .expect("who signs in?");
+        .expect("who signs in?")
+        .clone();
     let word_after = |before: &str| {
         first
             .split(before)

@@ -1,8 +1,6 @@
 //! `TestDesk`: the real server on a free port, its own database on the engine under test, a real mailbox, a clock
 //! that is set. Users are values that do things.
 
-use std::path::PathBuf;
-
 use allclear::app::{self, Running};
 use allclear::clock::Clock;
 use allclear::db::connection::Target;
@@ -142,10 +140,6 @@ impl TestDesk {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    pub fn data_dir(&self) -> PathBuf {
-        self.settings.data_dir.clone()
     }
 
     /// A connection past the server.

@@ -95,12 +95,15 @@ async fn a_request_is_changed_only_by_who_has_seen_it() {
     let request = request.created();
     let path = format!("/v1/service-requests/{}", request["id"].as_str().unwrap());
     let ada = &stage.ada;
-    ada.post(&format!("{path}/assign"), json!({"assignee_id": ada.id}))
+    let other = stage
+        .desk
+        .operator
+        .post("/v1/queues", always_on("Other", &[&ada.id]))
         .await
-        .ok();
-    let hold = format!("{path}/hold");
-    let reasons = ["vendor", "change", "vendor", "incident"].map(|reason| json!({"reason": reason}));
-    is_guarded(ada, &path, ("POST", &hold), reasons).await;
+        .created();
+    let to = |queue: &Value| json!({"queue_id": queue["id"], "reason": "It is theirs."});
+    let bodies = [to(&other), to(&stage.queue), to(&stage.queue), to(&other)];
+    is_guarded(ada, &path, ("POST", &format!("{path}/transfer")), bodies).await;
 
     // What the tenant does not see, and what is said about it, is no new version.
     let before = ada.get(&path).await.header("etag").map(str::to_owned);
@@ -344,7 +347,7 @@ async fn a_key_is_looked_up_before_the_precondition() {
     send(&stage.marta, "POST", &path, &tag[..1], &body)
         .await
         .refused(412, "precondition-failed");
-    assert_eq!(stage.desk.count("broadcasts WHERE kind = 'resolved'"), 1);
+    assert_eq!(stage.desk.count("broadcasts WHERE kind = 'incident_resolved'"), 1);
     stage.desk.drain().await;
 }
 

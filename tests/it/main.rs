@@ -1,5 +1,10 @@
 //! The whole suite, black box through HTTP where it can be; it runs once on each engine (`./test`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions
+)]
 #![allow(clippy::disallowed_methods, clippy::print_stdout)]
 #![allow(missing_docs)]
 

@@ -40,6 +40,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_id ON deliveries (id);
 CREATE INDEX deliveries_request ON deliveries (tenant_id, request_id);
+CREATE INDEX deliveries_state ON deliveries (state, id);
 CREATE INDEX deliveries_due ON deliveries (state, priority, next_attempt_at, id);
 CREATE INDEX deliveries_event ON deliveries (event_id, state);
 CREATE INDEX deliveries_incident ON deliveries (incident_id, tenant_id, recipient);

@@ -63,10 +63,17 @@ impl Host {
         settings.access_token_lifetime = CENTURY;
         settings.incident_reopen_window = CENTURY;
         settings.reopen_window = None;
+        // Years of mail in minutes: larger groups share a commit. A crash of this server loses nothing anybody needs.
+        settings.mail_in_flight = 512;
         let mail_dir = settings.mail_dir();
         let clock = Clock::standing_at(begin);
         let running = app::start(settings, clock.clone()).await?;
-        let own = Own { running, clock, mail_dir, directory };
+        let own = Own {
+            running,
+            clock,
+            mail_dir,
+            directory,
+        };
         Ok(Self {
             url: own.running.url.clone(),
             email,
@@ -82,7 +89,15 @@ impl Host {
 
     /// Stops a server of one's own and removes its data; how many mails it wrote.
     pub async fn stop(self) -> Result<Option<usize>, ReplayError> {
-        let Some(Own { running, mail_dir, directory, .. }) = self.own else { return Ok(None) };
+        let Some(Own {
+            running,
+            mail_dir,
+            directory,
+            ..
+        }) = self.own
+        else {
+            return Ok(None);
+        };
         running.stop().await;
         let count = count_mails(&mail_dir).map_err(ReplayError::Mailbox)?;
         directory.close().map_err(ReplayError::Directory)?;
@@ -101,7 +116,11 @@ fn count_mails(directory: &Path) -> io::Result<usize> {
     };
     let mut count = 0;
     for entry in entries {
-        count += usize::from(Path::new(&entry?.file_name()).extension().is_some_and(|extension| extension == "eml"));
+        count += usize::from(
+            Path::new(&entry?.file_name())
+                .extension()
+                .is_some_and(|extension| extension == "eml"),
+        );
     }
     Ok(count)
 }

@@ -1,11 +1,13 @@
 //! Waiting for the mail that runs behind the calls, and counting it in the ledger.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::books::Filed;
+use super::stage;
 use crate::cli::client::{Result, Session};
 
 /// How long the mail may stand still.
@@ -23,15 +25,13 @@ pub struct Mails {
     is_stuck: AtomicBool,
 }
 
-/// What the ledger says of one request's own mail.
+/// What the ledger says of requests' own mail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnMail {
     /// Receipts and resolutions that were sent.
     pub sent: usize,
     /// Everything that was sent, of whatever kind.
     pub sent_of_any_kind: usize,
-    /// What is still to be sent.
-    pub pending: usize,
 }
 
 impl Mails {
@@ -73,15 +73,36 @@ impl Mails {
         }
     }
 
+    /// What the ledger says of the requests' own mail, which is waited for where it is not complete.
+    ///
+    /// The ledger is read in one go; asking for thousands of requests one by one takes longer.
+    pub async fn own(&self, requests: &[Filed], at_once: usize) -> Result<OwnMail> {
+        let mut ledger: HashMap<&str, OwnMail> =
+            requests.iter().map(|request| (request.id.as_str(), OwnMail::default())).collect();
+        let take = |page: &[Value]| {
+            for delivery in page {
+                let request = delivery.get("request_id").and_then(Value::as_str);
+                if let Some(found) = request.and_then(|request| ledger.get_mut(request)) {
+                    found.add(delivery);
+                }
+            }
+        };
+        self.operator.pages("/v1/deliveries?state=sent", take).await?;
+        let found = |request: &Filed| ledger.get(request.id.as_str()).copied().unwrap_or_default();
+        let (complete, late): (Vec<&Filed>, Vec<&Filed>) =
+            requests.iter().partition(|request| found(request).sent >= request.mails_due);
+        let late = stage::each(&late, at_once, |request| self.own_late(request)).await?;
+        Ok(complete.into_iter().map(found).chain(late).fold(OwnMail::default(), OwnMail::with))
+    }
+
     /// Waits until a request's own mail is sent; what the ledger says of it.
-    pub async fn own(&self, request: &Filed) -> Result<OwnMail> {
+    async fn own_late(&self, request: &Filed) -> Result<OwnMail> {
         let path = format!("/v1/deliveries?request_id={}", request.id);
         let mut wait = self.wait();
         loop {
-            let found = own_mail(&self.operator.list(&path).await?);
-            let is_complete = found.pending == 0 && found.sent >= request.mails_due;
-            let progress = (found.sent, found.pending, found.sent_of_any_kind);
-            if is_complete || !wait.on(&progress).await {
+            let mut found = OwnMail::default();
+            self.operator.pages(&path, |page| page.iter().for_each(|delivery| found.add(delivery))).await?;
+            if found.sent >= request.mails_due || !wait.on(&found).await {
                 return Ok(found);
             }
         }
@@ -97,20 +118,21 @@ impl Mails {
     }
 }
 
-fn own_mail(deliveries: &[Value]) -> OwnMail {
-    let mut found = OwnMail::default();
-    for delivery in deliveries {
+impl OwnMail {
+    fn add(&mut self, delivery: &Value) {
         let text = |name: &str| delivery.get(name).and_then(Value::as_str).unwrap_or_default();
-        match text("state") {
-            "sent" => {
-                found.sent_of_any_kind += 1;
-                found.sent += usize::from(matches!(text("kind"), "request_received" | "request_resolved"));
-            }
-            "pending" | "leased" => found.pending += 1,
-            _ => {}
+        if text("state") == "sent" {
+            self.sent_of_any_kind += 1;
+            self.sent += usize::from(matches!(text("kind"), "request_received" | "request_resolved"));
         }
     }
-    found
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            sent_of_any_kind: self.sent_of_any_kind + other.sent_of_any_kind,
+        }
+    }
 }
 
 /// Looking again and again, as long as something moves.
@@ -150,21 +172,17 @@ mod tests {
 
     #[test]
     fn the_ledger_of_a_request_is_summed_by_state_and_kind() {
-        let rows = [
+        let mut found = OwnMail::default();
+        for (kind, state) in [
             ("request_received", "sent"),
             ("request_resolved", "sent"),
             ("request_resolved", "leased"),
             ("request_commented", "sent"),
             ("request_received", "failed"),
-        ];
-        let rows = rows.map(|(kind, state)| json!({ "kind": kind, "state": state }));
-        assert_eq!(
-            own_mail(&rows),
-            OwnMail {
-                sent: 2,
-                sent_of_any_kind: 3,
-                pending: 1
-            }
-        );
+        ] {
+            found.add(&json!({ "kind": kind, "state": state }));
+        }
+        assert_eq!(found, OwnMail { sent: 2, sent_of_any_kind: 3 });
+        assert_eq!(found.with(found).sent, 4);
     }
 }

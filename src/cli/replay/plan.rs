@@ -466,7 +466,10 @@ mod tests {
     #[test]
     fn real_histories_end_as_their_logs_do() {
         let (plan, tickets) = excerpt("excerpt");
-        assert_eq!((plan.incidents.len(), tickets.len(), plan.events, plan.ignored), (12, 39, 203, 50));
+        assert_eq!(
+            (plan.incidents.len(), tickets.len(), plan.events, plan.ignored),
+            (12, 39, 203, 50)
+        );
         let expected: Vec<_> = tickets.iter().map(oracle::final_state).collect();
         assert_eq!(driven(&plan), expected);
         assert_eq!(expected.iter().filter(|state| **state == "resolved").count(), 2);
@@ -476,7 +479,10 @@ mod tests {
     #[test]
     fn odd_histories_end_as_their_logs_do() {
         let (plan, tickets) = excerpt("odd");
-        assert_eq!((plan.incidents.len(), tickets.len(), plan.events, plan.ignored), (5, 7, 27, 3));
+        assert_eq!(
+            (plan.incidents.len(), tickets.len(), plan.events, plan.ignored),
+            (5, 7, 27, 3)
+        );
         assert_eq!(plan.after_the_end, 2);
         let by_the_log = [
             ("only-closed", "closed"),
@@ -487,7 +493,11 @@ mod tests {
             ("handed-about", "in_progress"),
             ("reopened", "in_progress"),
         ];
-        let found: Vec<_> = tickets.iter().map(|log| log.id.as_str()).zip(driven(&plan)).collect();
+        let found: Vec<_> = tickets
+            .iter()
+            .map(|log| log.id.as_str())
+            .zip(driven(&plan))
+            .collect();
         assert_eq!(found, by_the_log);
         let texts = plan.steps.iter().filter_map(|step| match &step.deed {
             Deed::Incident { body, .. } => Some(body),
@@ -496,7 +506,11 @@ mod tests {
         for text in texts {
             assert!(crate::text::body::<20_000>(text, &()).is_ok(), "{text}");
         }
-        assert!(plan.incidents.iter().all(|incident| crate::text::line::<200>(&incident.title, &()).is_ok()));
+        assert!(
+            plan.incidents
+                .iter()
+                .all(|incident| crate::text::line::<200>(&incident.title, &()).is_ok())
+        );
     }
 
     #[test]

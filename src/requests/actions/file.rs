@@ -38,7 +38,10 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
     let ((service, region), incident) = match form.incident_id {
         Some(id) => {
             let (incident, services, regions) = check_incident(conn, id, tenant.id)?;
-            (choose(form, &services, &regions)?, Some((incident.title, incident.status)))
+            (
+                choose(form, &services, &regions)?,
+                Some((incident.title, incident.status)),
+            )
         }
         None => (own_service_and_region(conn, form, tenant.id)?, None),
     };
@@ -117,9 +120,21 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
             &request.region,
         )?),
     };
-    let queue = queues::store::find(conn, request.queue_id)?.map(|queue| queue.name).unwrap_or_default();
-    let names = Names { requester: requester.name, queue, incident, assignee: None, watchers };
-    Ok(Filed { request, names, matching })
+    let queue = queues::store::find(conn, request.queue_id)?
+        .map(|queue| queue.name)
+        .unwrap_or_default();
+    let names = Names {
+        requester: requester.name,
+        queue,
+        incident,
+        assignee: None,
+        watchers,
+    };
+    Ok(Filed {
+        request,
+        names,
+        matching,
+    })
 }
 
 fn unique(texts: impl Iterator<Item = String>) -> Vec<String> {
