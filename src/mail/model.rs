@@ -243,6 +243,22 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// The mail of an incident's end to the same recipient.
+    pub fn end_of(&self, end: &Broadcast, now: Moment) -> Self {
+        let to = Recipient {
+            tenant_id: self.tenant_id,
+            email: self.recipient.clone(),
+            name: self.name.clone(),
+            locale: self.locale.clone(),
+            time_zone: self.time_zone.clone(),
+        };
+        let mut row = Self::new(end.id, end.kind.into(), to, Priority::Bulk, now);
+        row.incident_id = Some(end.incident_id);
+        row
+    }
+}
+
 /// A broadcast as clients see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct BroadcastView {

@@ -4,7 +4,10 @@ use chrono::TimeDelta;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 
-use super::model::{Broadcast, BroadcastState, BroadcastView, Delivery, DeliveryState, Phase, Recipient};
+use super::model::{
+    Broadcast, BroadcastKind, BroadcastState, BroadcastView, Delivery, DeliveryKind, DeliveryState, Phase,
+    Recipient,
+};
 use crate::db::schema::{broadcasts, deliveries, told};
 use crate::db::{Connection, DeliveryId, EventId, IncidentId, Moment, RequestId, TenantId, lock, on_each};
 use crate::problem::Problem;
@@ -215,36 +218,89 @@ struct Told {
 }
 
 /// Told it began: so told it ended. Written as the message is handed over, before it leaves.
+///
+/// A message may leave after its incident has ended, and its recipient may belong to no audience any more: so whoever
+/// is told of an incident that is over gets the mail of its end too, if it is not in the ledger already.
 fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<(), Problem> {
-    type Row = (TenantId, Option<IncidentId>, String, String, String, String);
-    let rows: Vec<Row> = deliveries::table
+    let naming: Vec<Delivery> = deliveries::table
         .filter(deliveries::id.eq_any(ids.to_vec()))
         .filter(deliveries::incident_id.is_not_null())
-        .select((
-            deliveries::tenant_id,
-            deliveries::incident_id,
-            deliveries::recipient,
-            deliveries::name,
-            deliveries::locale,
-            deliveries::time_zone,
-        ))
+        .filter(deliveries::kind.eq_any(DeliveryKind::ALL.to_vec()))
+        .select(Delivery::as_select())
         .load(conn)?;
-    let rows: Vec<Told> = rows
-        .into_iter()
-        .filter_map(|(tenant_id, incident_id, recipient, name, locale, time_zone)| {
-            Some(Told {
-                tenant_id,
-                incident_id: incident_id?,
-                recipient,
-                name,
-                locale,
-                time_zone,
-                at: now,
-            })
-        })
+    let mut incidents: Vec<IncidentId> = naming
+        .iter()
+        .filter_map(|delivery| delivery.incident_id)
+        .collect();
+    incidents.sort_unstable();
+    incidents.dedup();
+    // Shared: an end that comes now waits, and finds these among the told.
+    for incident in &incidents {
+        lock::shared(conn, lock::Key::of(*incident))?;
+    }
+    let rows: Vec<Told> = naming
+        .iter()
+        .filter_map(|delivery| Told::of(delivery, now))
         .collect();
     on_each!(conn, conn => diesel::insert_into(told::table).values(&rows).on_conflict_do_nothing().execute(conn))?;
+    for incident in incidents {
+        let Some(end) = latest_end(conn, incident)? else {
+            continue;
+        };
+        let late = naming
+            .iter()
+            .filter(|row| row.incident_id == Some(incident) && row.event_id != end.id);
+        let rows: Vec<Delivery> = late.map(|row| row.end_of(&end, now)).collect();
+        if enqueue(conn, &rows)? > 0 {
+            under_way_again(conn, end.id)?;
+        }
+    }
     Ok(())
+}
+
+/// The mail of the end, if the incident is over.
+fn latest_end(conn: &mut Connection, incident: IncidentId) -> Result<Option<Broadcast>, Problem> {
+    let turns = [
+        BroadcastKind::Resolved,
+        BroadcastKind::FalsePositive,
+        BroadcastKind::Reopened,
+    ];
+    let last = broadcasts::table
+        .filter(broadcasts::incident_id.eq(incident))
+        .filter(broadcasts::kind.eq_any(turns))
+        .order(broadcasts::seq.desc())
+        .select(Broadcast::as_select())
+        .first(conn)
+        .optional()?;
+    Ok(last.filter(|last| last.kind != BroadcastKind::Reopened))
+}
+
+/// A finished broadcast has something pending again.
+fn under_way_again(conn: &mut Connection, id: EventId) -> Result<(), Problem> {
+    let finished = broadcasts::table
+        .filter(broadcasts::id.eq(id))
+        .filter(broadcasts::state.eq(BroadcastState::Finished));
+    diesel::update(finished)
+        .set((
+            broadcasts::state.eq(BroadcastState::Sending),
+            broadcasts::finished_at.eq(None::<Moment>),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+impl Told {
+    fn of(delivery: &Delivery, now: Moment) -> Option<Self> {
+        Some(Self {
+            tenant_id: delivery.tenant_id,
+            incident_id: delivery.incident_id?,
+            recipient: delivery.recipient.clone(),
+            name: delivery.name.clone(),
+            locale: delivery.locale.clone(),
+            time_zone: delivery.time_zone.clone(),
+            at: now,
+        })
+    }
 }
 
 /// Whoever was told of an incident, after a place in the list.

@@ -77,8 +77,10 @@ impl Mails {
     ///
     /// The ledger is read in one go; asking for thousands of requests one by one takes longer.
     pub async fn own(&self, requests: &[Filed], at_once: usize) -> Result<OwnMail> {
-        let mut ledger: HashMap<&str, OwnMail> =
-            requests.iter().map(|request| (request.id.as_str(), OwnMail::default())).collect();
+        let mut ledger: HashMap<&str, OwnMail> = requests
+            .iter()
+            .map(|request| (request.id.as_str(), OwnMail::default()))
+            .collect();
         let take = |page: &[Value]| {
             for delivery in page {
                 let request = delivery.get("request_id").and_then(Value::as_str);
@@ -89,10 +91,15 @@ impl Mails {
         };
         self.operator.pages("/v1/deliveries?state=sent", take).await?;
         let found = |request: &Filed| ledger.get(request.id.as_str()).copied().unwrap_or_default();
-        let (complete, late): (Vec<&Filed>, Vec<&Filed>) =
-            requests.iter().partition(|request| found(request).sent >= request.mails_due);
+        let (complete, late): (Vec<&Filed>, Vec<&Filed>) = requests
+            .iter()
+            .partition(|request| found(request).sent >= request.mails_due);
         let late = stage::each(&late, at_once, |request| self.own_late(request)).await?;
-        Ok(complete.into_iter().map(found).chain(late).fold(OwnMail::default(), OwnMail::with))
+        Ok(complete
+            .into_iter()
+            .map(found)
+            .chain(late)
+            .fold(OwnMail::default(), OwnMail::with))
     }
 
     /// Waits until a request's own mail is sent; what the ledger says of it.
@@ -101,7 +108,9 @@ impl Mails {
         let mut wait = self.wait();
         loop {
             let mut found = OwnMail::default();
-            self.operator.pages(&path, |page| page.iter().for_each(|delivery| found.add(delivery))).await?;
+            self.operator
+                .pages(&path, |page| page.iter().for_each(|delivery| found.add(delivery)))
+                .await?;
             if found.sent >= request.mails_due || !wait.on(&found).await {
                 return Ok(found);
             }
@@ -182,7 +191,13 @@ mod tests {
         ] {
             found.add(&json!({ "kind": kind, "state": state }));
         }
-        assert_eq!(found, OwnMail { sent: 2, sent_of_any_kind: 3 });
+        assert_eq!(
+            found,
+            OwnMail {
+                sent: 2,
+                sent_of_any_kind: 3
+            }
+        );
         assert_eq!(found.with(found).sent, 4);
     }
 }
