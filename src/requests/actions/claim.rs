@@ -5,7 +5,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::change::{event, prepare};
-use crate::db::{Connection, Moment, QueueId};
+use crate::db::{Connection, Moment, QueueId, lock};
 use crate::identity::{Caller, Right};
 use crate::journal::{self, EventKind};
 use crate::problem::{Code, Problem};
@@ -48,6 +48,8 @@ pub fn claim(
             "no shift of yours in this queue runs now",
         ));
     }
+    // One claimer of a line at a time: else all of them wait for the same row, and then for the next one.
+    lock::exclusive(conn, lock::Key::of(queue))?;
     loop {
         let candidates = store::waiting(conn, queue, CANDIDATES)?;
         if candidates.is_empty() {
