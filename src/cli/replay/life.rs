@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn odd_lives() {
         use Call::{AwaitCustomer, File, FollowUp, Reopen, Resume};
-        let cases: &[(&[(Activity, usize)], &[Call])] = &[
+        type Case<'a> = (&'a [(Activity, usize)], &'a [Call]);
+        let cases: &[Case<'_>] = &[
             (&[(Close, 0)], &[File, Call::Resolve, Call::Close]),
             (
                 &[(Close, 0), (Close, 1), (Other, 1)],

@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn words_come_to_calls() {
-        let cases: &[(Option<i64>, &[(i64, &str)], &[(i64, Call)])] = &[
+        type Case<'a> = (Option<i64>, &'a [(i64, &'a str)], &'a [(i64, Call)]);
+        let cases: &[Case<'_>] = &[
             (
                 Some(3),
                 &[
