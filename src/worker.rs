@@ -4,16 +4,18 @@
 //! while there is, and otherwise waits for the bell or for a while: another process may have left work.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::db::{Connection, Db, EventId, IncidentId, Moment};
 use crate::http::bell::Bell;
 use crate::http::idempotency;
+use crate::http::traffic::Traffic;
 use crate::journal::{self, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
@@ -22,6 +24,8 @@ use crate::requests;
 
 /// How long an idle loop waits for the bell.
 const IDLE: Duration = Duration::from_millis(500);
+/// While many calls wait, a loop rests so many times as long as its step took, and at most this long.
+const REST: (u32, Duration) = (9, Duration::from_millis(500));
 /// How often what has grown old is swept up.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -113,35 +117,40 @@ impl Worker {
     }
 
     /// Starts the loops; they end when `stop` says so or is dropped.
-    pub fn start(&self, bell: &Bell, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
-        let (react, dispatch, sweep) = (self.clone(), self.clone(), self.clone());
+    pub fn start(&self, bell: &Bell, traffic: &Traffic, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let rounds = |duty, idle, bell: &Bell| {
+            let rounds = Rounds {
+                worker: self.clone(),
+                duty,
+                idle,
+                bell: bell.clone(),
+                traffic: traffic.clone(),
+                stop: stop.clone(),
+            };
+            tokio::spawn(rounds.go())
+        };
         vec![
-            run("reactions", bell.clone(), stop.clone(), IDLE, move |bell| {
-                let react = react.clone();
-                async move {
-                    let step = react.react().await?;
-                    if step == Step::Worked {
-                        bell.ring();
-                    }
-                    Ok(step)
-                }
-            }),
-            run("sweep", Bell::default(), stop.clone(), SWEEP, move |_| {
-                let sweep = sweep.clone();
-                async move { sweep.sweep().await }
-            }),
-            run("mail", bell.clone(), stop.clone(), IDLE, move |bell| {
-                let dispatch = dispatch.clone();
-                async move {
-                    let step = dispatch.dispatch().await?;
-                    if step == Step::Worked {
-                        bell.ring();
-                    }
-                    Ok(step)
-                }
-            }),
+            rounds(Duty::React, IDLE, bell),
+            rounds(Duty::Dispatch, IDLE, bell),
+            rounds(Duty::Sweep, SWEEP, &Bell::default()),
         ]
     }
+
+    async fn step(&self, duty: Duty) -> Result<Step, Problem> {
+        match duty {
+            Duty::React => self.react().await,
+            Duty::Dispatch => self.dispatch().await,
+            Duty::Sweep => self.sweep().await,
+        }
+    }
+}
+
+/// What a loop steps.
+#[derive(Clone, Copy, Debug)]
+enum Duty {
+    React,
+    Dispatch,
+    Sweep,
 }
 
 /// What there is to react to.
@@ -163,35 +172,44 @@ impl Waiting {
     }
 }
 
-/// Steps until there is nothing to do, waits, and begins again. A failing step is logged and tried again later.
-fn run<F, S>(
-    name: &'static str,
-    bell: Bell,
-    mut stop: watch::Receiver<bool>,
+/// A loop of the background.
+struct Rounds {
+    worker: Worker,
+    duty: Duty,
     idle: Duration,
-    step: S,
-) -> JoinHandle<()>
-where
-    S: Fn(Bell) -> F + Send + 'static,
-    F: Future<Output = Result<Step, Problem>> + Send,
-{
-    tokio::spawn(async move {
-        let mut heard = bell.listen();
-        while !*stop.borrow() {
+    bell: Bell,
+    traffic: Traffic,
+    stop: watch::Receiver<bool>,
+}
+
+impl Rounds {
+    /// Steps until there is nothing to do, waits, and begins again. A step that worked rings the bell: there may be
+    /// something in it for the others. A failing step is logged and tried again later.
+    async fn go(mut self) {
+        let mut heard = self.bell.listen();
+        while !*self.stop.borrow() {
             heard.mark_unchanged();
-            let pause = match step(bell.clone()).await {
-                Ok(Step::Worked) => continue,
-                Ok(Step::Idle) => idle,
+            let begun = Instant::now();
+            let pause = match self.worker.step(self.duty).await {
+                Ok(Step::Worked) => {
+                    self.bell.ring();
+                    if self.traffic.is_dense() {
+                        let (times, most) = REST;
+                        sleep((begun.elapsed() * times).min(most)).await;
+                    }
+                    continue;
+                }
+                Ok(Step::Idle) => self.idle,
                 Err(error) => {
-                    tracing::error!(%error, name, "a background step failed");
-                    idle.max(Duration::from_secs(1))
+                    tracing::error!(%error, duty = ?self.duty, "a background step failed");
+                    self.idle.max(Duration::from_secs(1))
                 }
             };
             tokio::select! {
                 _ = heard.changed() => {}
-                changed = stop.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(pause) => {}
+                changed = self.stop.changed() => if changed.is_err() { return },
+                () = sleep(pause) => {}
             }
         }
-    })
+    }
 }

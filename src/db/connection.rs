@@ -1,7 +1,7 @@
 //! One connection type over the two engines, and how a connection is made.
 #![allow(missing_docs, reason = "the derive writes public items without docs")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::connection::TransactionManager;
@@ -66,33 +66,58 @@ impl Target {
     }
 }
 
+/// How long a connection is trusted after it answered a ping.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// A connection of a pool.
+pub struct Pooled {
+    /// The connection.
+    pub conn: AnyConnection,
+    /// When it last answered a ping; never, if its last work failed for want of the database.
+    answered: Option<Instant>,
+}
+
+impl Pooled {
+    /// It is asked before it is used again.
+    pub fn doubt(&mut self) {
+        self.answered = None;
+    }
+}
+
 /// Makes and checks pooled connections.
 #[derive(Debug)]
 pub struct Manager(Target);
 
 impl ManageConnection for Manager {
-    type Connection = AnyConnection;
+    type Connection = Pooled;
     type Error = Broken;
 
-    fn connect(&self) -> Result<AnyConnection, Broken> {
-        self.0.connect()
+    fn connect(&self) -> Result<Pooled, Broken> {
+        let conn = self.0.connect()?;
+        Ok(Pooled {
+            conn,
+            answered: Some(Instant::now()),
+        })
     }
 
-    fn is_valid(&self, conn: &mut AnyConnection) -> Result<(), Broken> {
-        match conn {
-            AnyConnection::Postgres(conn) => Ok(conn.batch_execute("SELECT 1")?),
-            AnyConnection::Sqlite(_) => Ok(()),
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Broken> {
+        if let AnyConnection::Postgres(conn) = &mut pooled.conn
+            && pooled.answered.is_none_or(|at| at.elapsed() > TRUST)
+        {
+            conn.batch_execute("SELECT 1")?;
+            pooled.answered = Some(Instant::now());
         }
+        Ok(())
     }
 
-    fn has_broken(&self, conn: &mut AnyConnection) -> bool {
-        std::thread::panicking() || AnyConnection::is_broken_transaction_manager(conn)
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        std::thread::panicking() || AnyConnection::is_broken_transaction_manager(&mut pooled.conn)
     }
 }
 
 /// A pool of `size` connections to `target`; connections are made when first needed.
 pub fn pool(target: Target, size: u32) -> Pool<Manager> {
-    // A ping costs a round trip: after a restart of PostgreSQL it turns failed queries into none.
+    // After a restart of PostgreSQL a ping turns failed queries into none; it costs a round trip, so not every time.
     let ping = matches!(target, Target::Postgres(_));
     Pool::builder()
         .max_size(size)

@@ -32,7 +32,7 @@ pub use moment::Moment;
 pub use noun::*;
 
 use crate::problem::{Code, Problem, Retry};
-use connection::{Manager, Target};
+use connection::{Manager, Pooled, Target};
 use writer::Writer;
 
 /// How long a call may take in all before its caller is told 503. The engine's own limits are shorter.
@@ -129,8 +129,10 @@ impl Db {
         let turn = self.turn().await?;
         off_thread(move || {
             let _turn = turn;
-            let mut conn = this.readers().get().map_err(away)?;
-            work(&mut conn)
+            let mut pooled = this.readers().get().map_err(away)?;
+            let done = work(&mut pooled.conn);
+            doubt_after(&mut pooled, &done);
+            done
         })
         .await
     }
@@ -141,9 +143,9 @@ impl Db {
         work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         if let Engine::Sqlite { readers, .. } = &*self.0
-            && let Some(mut conn) = readers.try_get()
+            && let Some(mut pooled) = readers.try_get()
         {
-            return work(&mut conn);
+            return work(&mut pooled.conn);
         }
         self.read(work).await
     }
@@ -165,14 +167,17 @@ impl Db {
                 let turn = self.turn().await?;
                 off_thread(move || {
                     let _turn = turn;
-                    let mut conn = this.readers().get().map_err(away)?;
+                    let mut pooled = this.readers().get().map_err(away)?;
+                    let mut done = pooled.conn.transaction(|conn| work(conn));
                     for _ in 1..ATTEMPTS {
-                        match conn.transaction(|conn| work(conn)) {
+                        match &done {
                             Err(problem) if problem.retry() == Retry::Again => {}
-                            done => return done,
+                            _ => break,
                         }
+                        done = pooled.conn.transaction(|conn| work(conn));
                     }
-                    conn.transaction(|conn| work(conn))
+                    doubt_after(&mut pooled, &done);
+                    done
                 })
                 .await
             }
@@ -218,6 +223,15 @@ pub fn migrate(location: &Location) -> Result<Vec<String>, Problem> {
     migrations::apply(&mut conn)
 }
 
+fn doubt_after<T>(pooled: &mut Pooled, done: &Result<T, Problem>) {
+    if done
+        .as_ref()
+        .is_err_and(|problem| problem.code() == Code::Unavailable)
+    {
+        pooled.doubt();
+    }
+}
+
 async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -249,8 +263,8 @@ fn unreachable_database(location: &Location, error: &connection::Broken) -> Prob
     Problem::internal(format!("cannot open the database at {place}: {error}"))
 }
 
-/// Runs a query that is written once, on the connection inside: for what the derived connection cannot say
-/// (`ON CONFLICT`, batch inserts, row locks).
+/// Runs a query that is written once, on the connection inside: what the derived connection cannot say (`ON CONFLICT`,
+/// batch inserts, row locks), and the queries of the busiest calls, whose SQL it would write anew at every use.
 macro_rules! on_each {
     ($conn:expr, $inner:ident => $query:expr) => {
         match $conn {

@@ -10,6 +10,7 @@ pub mod etag;
 pub mod idempotency;
 pub mod page;
 pub mod porch;
+pub mod traffic;
 
 pub use answer::Answer;
 pub use body::{Form, Query};

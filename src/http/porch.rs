@@ -12,6 +12,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use tracing::Instrument as _;
 
+use super::traffic::Traffic;
 use crate::clock::Clock;
 use crate::db::{Id, SubjectNoun};
 use crate::problem::{Code, Problem};
@@ -52,6 +53,9 @@ pub async fn porch(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let begun = Instant::now();
+    let _passing = request
+        .app_data::<web::Data<Traffic>>()
+        .map(|traffic| traffic.pass());
     let id: Arc<str> = request_id(&request).into();
     request.extensions_mut().insert(CallId(Arc::clone(&id)));
     let method = request.method().clone();

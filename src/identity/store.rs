@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::model::{Contact, ContactView, Membership, Person, Role, Tenant, TenantView};
 use crate::db::schema::{memberships, people, tenant_contacts, tenant_regions, tenant_services, tenants};
-use crate::db::{Connection, PersonId, TenantId};
+use crate::db::{Connection, PersonId, TenantId, on_each};
 use crate::problem::Problem;
 
 /// Role and name of a person at a tenant, if account and tenant are in good standing.
@@ -13,7 +13,7 @@ pub fn standing(
     person: PersonId,
     tenant: TenantId,
 ) -> Result<Option<(Role, String)>, Problem> {
-    Ok(memberships::table
+    Ok(on_each!(conn, conn => memberships::table
         .inner_join(people::table.on(people::id.eq(memberships::person_id)))
         .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
         .filter(memberships::tenant_id.eq(tenant))
@@ -21,17 +21,13 @@ pub fn standing(
         .filter(people::disabled.eq(false))
         .filter(tenants::disabled.eq(false))
         .select((memberships::role, people::name))
-        .first(conn)
-        .optional()?)
+        .first(conn))
+    .optional()?)
 }
 
 /// The tenant of this id.
 pub fn tenant(conn: &mut Connection, id: TenantId) -> Result<Option<Tenant>, Problem> {
-    Ok(tenants::table
-        .find(id)
-        .select(Tenant::as_select())
-        .first(conn)
-        .optional()?)
+    Ok(on_each!(conn, conn => tenants::table.find(id).select(Tenant::as_select()).first(conn)).optional()?)
 }
 
 /// Tenants after `after`, newest last; never the provider.
@@ -98,11 +94,7 @@ pub fn tenant_view(conn: &mut Connection, tenant: Tenant) -> Result<TenantView, 
 
 /// The person of this id.
 pub fn person(conn: &mut Connection, id: PersonId) -> Result<Option<Person>, Problem> {
-    Ok(people::table
-        .find(id)
-        .select(Person::as_select())
-        .first(conn)
-        .optional()?)
+    Ok(on_each!(conn, conn => people::table.find(id).select(Person::as_select()).first(conn)).optional()?)
 }
 
 /// Name and address of people, by id.

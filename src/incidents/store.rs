@@ -9,7 +9,7 @@ use crate::db::schema::{
     incident_regions, incident_services, incident_updates, incidents, people, regions, service_requests,
     services, tenant_regions, tenant_services, told,
 };
-use crate::db::{Connection, EventId, IncidentId, Moment, Scope, TenantId};
+use crate::db::{Connection, EventId, IncidentId, Moment, Scope, TenantId, on_each};
 use crate::problem::Problem;
 
 /// An incident with what its row does not hold.
@@ -17,11 +17,10 @@ pub type WithBroadcast = (Incident, Option<EventId>);
 
 /// The incident of this id, whoever asks.
 pub fn find(conn: &mut Connection, id: IncidentId) -> Result<Option<Incident>, Problem> {
-    Ok(incidents::table
-        .find(id)
-        .select(Incident::as_select())
-        .first(conn)
-        .optional()?)
+    Ok(
+        on_each!(conn, conn => incidents::table.find(id).select(Incident::as_select()).first(conn))
+            .optional()?,
+    )
 }
 
 /// The services and regions that an incident and a tenant share.
@@ -30,20 +29,20 @@ pub fn shared_scope(
     incident: IncidentId,
     tenant: TenantId,
 ) -> Result<(Vec<String>, Vec<String>), Problem> {
-    let services = incident_services::table
+    let services = on_each!(conn, conn => incident_services::table
         .inner_join(tenant_services::table.on(tenant_services::service.eq(incident_services::service)))
         .filter(incident_services::incident_id.eq(incident))
         .filter(tenant_services::tenant_id.eq(tenant))
         .order(incident_services::service)
         .select(incident_services::service)
-        .load(conn)?;
-    let regions = incident_regions::table
+        .load(conn))?;
+    let regions = on_each!(conn, conn => incident_regions::table
         .inner_join(tenant_regions::table.on(tenant_regions::region.eq(incident_regions::region)))
         .filter(incident_regions::incident_id.eq(incident))
         .filter(tenant_regions::tenant_id.eq(tenant))
         .order(incident_regions::region)
         .select(incident_regions::region)
-        .load(conn)?;
+        .load(conn))?;
     Ok((services, regions))
 }
 

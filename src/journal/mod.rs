@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use serde_json::Value;
 
 use crate::db::schema::{events, unread_events};
-use crate::db::{Connection, EventId, Id, Json, Moment, PersonId, SubjectId, TenantId, text_enum};
+use crate::db::{Connection, EventId, Id, Json, Moment, PersonId, SubjectId, TenantId, on_each, text_enum};
 use crate::problem::Problem;
 
 text_enum! {
@@ -165,7 +165,7 @@ struct Unread {
 
 /// Writes an event, and a row for each reader that has to act on it.
 pub fn record(conn: &mut Connection, event: &Event, readers: &[Reader]) -> Result<(), Problem> {
-    diesel::insert_into(events::table).values(event).execute(conn)?;
+    on_each!(conn, conn => diesel::insert_into(events::table).values(event).execute(conn))?;
     for reader in readers {
         let unread = Unread {
             tenant_id: event.tenant_id,
@@ -174,9 +174,7 @@ pub fn record(conn: &mut Connection, event: &Event, readers: &[Reader]) -> Resul
             subject_id: event.subject_id,
             seq: event.seq,
         };
-        diesel::insert_into(unread_events::table)
-            .values(unread)
-            .execute(conn)?;
+        on_each!(conn, conn => diesel::insert_into(unread_events::table).values(unread).execute(conn))?;
     }
     Ok(())
 }

@@ -5,17 +5,13 @@ use diesel::prelude::*;
 use super::model::{Queue, QueueView, Shift, ShiftView};
 use super::routing::Rule;
 use crate::db::schema::{memberships, queues, routing_rule_sets, shift_members, shifts};
-use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId};
+use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each};
 use crate::identity::Role;
 use crate::problem::Problem;
 
 /// The queue of this id.
 pub fn find(conn: &mut Connection, id: QueueId) -> Result<Option<Queue>, Problem> {
-    Ok(queues::table
-        .find(id)
-        .select(Queue::as_select())
-        .first(conn)
-        .optional()?)
+    Ok(on_each!(conn, conn => queues::table.find(id).select(Queue::as_select()).first(conn)).optional()?)
 }
 
 /// The names of queues.
@@ -156,11 +152,11 @@ pub fn staff_among(conn: &mut Connection, people: &[PersonId]) -> Result<Vec<Per
 
 /// The rules in force, and their version.
 pub fn rules(conn: &mut Connection) -> Result<Option<(i32, Vec<Rule>)>, Problem> {
-    let newest: Option<(i32, Json)> = routing_rule_sets::table
+    let newest: Option<(i32, Json)> = on_each!(conn, conn => routing_rule_sets::table
         .order(routing_rule_sets::version.desc())
         .select((routing_rule_sets::version, routing_rule_sets::rules))
-        .first(conn)
-        .optional()?;
+        .first(conn))
+    .optional()?;
     newest
         .map(|(version, Json(rules))| {
             serde_json::from_value(rules)

@@ -145,7 +145,7 @@ async fn newest(
     let answer = caller.read(move |conn, caller| {
         check(conn, caller)?;
         let rows = store::newest(conn, caller, &filter, page.after, page.fetch())?;
-        let Items { items, next_cursor } = cursors.cut(&page, rows, |row| row.id, |row| row)?;
+        let Items { items, next_cursor } = cursors.cut(&page, rows, |row| row.0.id, |row| row)?;
         Answer::ok(&Items {
             items: view::requests(conn, caller, items)?,
             next_cursor,
@@ -216,8 +216,9 @@ async fn read(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Pr
     caller.require(Right::ReadRequests)?;
     let key = Key::parse(&key)?;
     let done = caller.read_here(move |conn, caller| {
-        let row = store::visible(conn, caller, &key)?;
-        answer(conn, caller, row)
+        let (row, names, watchers) = store::read(conn, caller, &key)?;
+        let view = view::named(caller, row, names, watchers);
+        Ok(Answer::ok(&view)?.version(view.version))
     });
     Ok(done.await?.respond())
 }
@@ -558,10 +559,12 @@ async fn of_queue(
         ..Filter::default()
     };
     let answer = caller.read(move |conn, caller| {
-        queues::store::find(conn, *id)?.ok_or_else(|| Problem::not_found("queue"))?;
         let rows = store::most_urgent(conn, caller, &filter, page.after, page.fetch())?;
+        if rows.is_empty() {
+            queues::store::find(conn, *id)?.ok_or_else(|| Problem::not_found("queue"))?;
+        }
         let Items { items, next_cursor } =
-            cursors.cut(&page, rows, |row| (row.severity, row.id), |row| row)?;
+            cursors.cut(&page, rows, |row| (row.0.severity, row.0.id), |row| row)?;
         Answer::ok(&Items {
             items: view::requests(conn, caller, items)?,
             next_cursor,

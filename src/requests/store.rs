@@ -95,9 +95,7 @@ fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<QueueId>,
 
 /// Adds a request.
 pub fn create(conn: &mut Connection, request: &Request) -> Result<(), Problem> {
-    diesel::insert_into(service_requests::table)
-        .values(request)
-        .execute(conn)?;
+    on_each!(conn, conn => diesel::insert_into(service_requests::table).values(request).execute(conn))?;
     Ok(())
 }
 
@@ -164,48 +162,93 @@ pub struct Filter {
     pub region: Option<String>,
 }
 
-type Listed<'a> = service_requests::BoxedQuery<'a, crate::db::MultiBackend>;
+/// The names of requester, queue, incident (with its status) and assignee.
+pub type Named = (
+    String,
+    String,
+    Option<(String, incidents::Status)>,
+    Option<String>,
+);
 
-fn listed<'a>(conn: &mut Connection, caller: &Caller, filter: &Filter) -> Result<Listed<'a>, Problem> {
-    let hidden = hidden_queues(conn, caller)?;
-    let mut query = service_requests::table.into_boxed();
-    if !hidden.is_empty() {
-        query = query.filter(service_requests::queue_id.ne_all(hidden));
-    }
-    if let Scope::Tenant(tenant) = caller.scope() {
-        query = query.filter(service_requests::tenant_id.eq(tenant));
-    }
-    if let Some(tenant) = filter.tenant {
-        query = query.filter(service_requests::tenant_id.eq(tenant));
-    }
-    if !filter.statuses.is_empty() {
-        query = query.filter(service_requests::status.eq_any(filter.statuses.clone()));
-    }
-    if let Some(open) = filter.open {
-        query = query.filter(service_requests::is_open.eq(open));
-    }
-    if !filter.severities.is_empty() {
-        query = query.filter(service_requests::severity.eq_any(filter.severities.clone()));
-    }
-    if let Some(incident) = filter.incident {
-        query = query.filter(service_requests::incident_id.eq(incident));
-    }
-    if let Some(queue) = filter.queue {
-        query = query.filter(service_requests::queue_id.eq(queue));
-    }
-    if let Some(assignee) = filter.assignee {
-        query = query.filter(service_requests::assignee_id.eq(assignee));
-    }
-    if let Some(requester) = filter.requester {
-        query = query.filter(service_requests::requester_id.eq(requester));
-    }
-    if let Some(service) = &filter.service {
-        query = query.filter(service_requests::service.eq(service.clone()));
-    }
-    if let Some(region) = &filter.region {
-        query = query.filter(service_requests::region.eq(region.clone()));
-    }
-    Ok(query)
+mod aliases {
+    #![allow(missing_docs, reason = "the macro writes public items without docs")]
+    diesel::alias!(crate::db::schema::people as assignees: Assignees);
+}
+use aliases::assignees;
+
+/// A request joined with the rows that have its names.
+macro_rules! joined {
+    () => {
+        service_requests::table
+            .inner_join(people::table.on(people::id.eq(service_requests::requester_id)))
+            .inner_join(queues::table.on(queues::id.eq(service_requests::queue_id)))
+            .left_join(
+                incidents_table::table.on(incidents_table::id.nullable().eq(service_requests::incident_id)),
+            )
+            .left_join(
+                assignees.on(assignees
+                    .field(people::id)
+                    .nullable()
+                    .eq(service_requests::assignee_id)),
+            )
+    };
+}
+
+/// The names in it.
+macro_rules! names {
+    () => {
+        (
+            people::name,
+            queues::name,
+            (incidents_table::title, incidents_table::status).nullable(),
+            assignees.field(people::name).nullable(),
+        )
+    };
+}
+
+/// The requests that a caller may see and a filter lets through, with their names.
+macro_rules! listed {
+    ($caller:expr, $filter:expr, $hidden:expr) => {{
+        let filter: &Filter = $filter;
+        let mut query = joined!().select((Request::as_select(), names!())).into_boxed();
+        if !$hidden.is_empty() {
+            query = query.filter(service_requests::queue_id.ne_all($hidden));
+        }
+        if let Scope::Tenant(tenant) = $caller.scope() {
+            query = query.filter(service_requests::tenant_id.eq(tenant));
+        }
+        if let Some(tenant) = filter.tenant {
+            query = query.filter(service_requests::tenant_id.eq(tenant));
+        }
+        if !filter.statuses.is_empty() {
+            query = query.filter(service_requests::status.eq_any(&filter.statuses));
+        }
+        if let Some(open) = filter.open {
+            query = query.filter(service_requests::is_open.eq(open));
+        }
+        if !filter.severities.is_empty() {
+            query = query.filter(service_requests::severity.eq_any(&filter.severities));
+        }
+        if let Some(incident) = filter.incident {
+            query = query.filter(service_requests::incident_id.eq(incident));
+        }
+        if let Some(queue) = filter.queue {
+            query = query.filter(service_requests::queue_id.eq(queue));
+        }
+        if let Some(assignee) = filter.assignee {
+            query = query.filter(service_requests::assignee_id.eq(assignee));
+        }
+        if let Some(requester) = filter.requester {
+            query = query.filter(service_requests::requester_id.eq(requester));
+        }
+        if let Some(service) = &filter.service {
+            query = query.filter(service_requests::service.eq(service));
+        }
+        if let Some(region) = &filter.region {
+            query = query.filter(service_requests::region.eq(region));
+        }
+        query
+    }};
 }
 
 /// Requests that the caller may see, the newest first.
@@ -215,14 +258,15 @@ pub fn newest(
     filter: &Filter,
     after: Option<RequestId>,
     limit: i64,
-) -> Result<Vec<Request>, Problem> {
-    let mut query = listed(conn, caller, filter)?
-        .order(service_requests::id.desc())
-        .limit(limit);
-    if let Some(after) = after {
-        query = query.filter(service_requests::id.lt(after));
-    }
-    Ok(query.select(Request::as_select()).load(conn)?)
+) -> Result<Vec<(Request, Named)>, Problem> {
+    let hidden = hidden_queues(conn, caller)?;
+    Ok(on_each!(conn, conn => {
+        let mut query = listed!(caller, filter, &hidden);
+        if let Some(after) = after {
+            query = query.filter(service_requests::id.lt(after));
+        }
+        query.order(service_requests::id.desc()).limit(limit).load(conn)
+    })?)
 }
 
 /// Requests that the caller may see, the most urgent first.
@@ -232,20 +276,16 @@ pub fn most_urgent(
     filter: &Filter,
     after: Option<(Severity, RequestId)>,
     limit: i64,
-) -> Result<Vec<Request>, Problem> {
-    let mut query = listed(conn, caller, filter)?
-        .order((service_requests::severity, service_requests::id))
-        .limit(limit);
-    if let Some((severity, id)) = after {
-        query = query.filter(
-            service_requests::severity
-                .gt(severity)
-                .or(service_requests::severity
-                    .eq(severity)
-                    .and(service_requests::id.gt(id))),
-        );
-    }
-    Ok(query.select(Request::as_select()).load(conn)?)
+) -> Result<Vec<(Request, Named)>, Problem> {
+    let hidden = hidden_queues(conn, caller)?;
+    Ok(on_each!(conn, conn => {
+        let mut query = listed!(caller, filter, &hidden);
+        if let Some((severity, id)) = after {
+            let same = service_requests::severity.eq(severity).and(service_requests::id.gt(id));
+            query = query.filter(service_requests::severity.gt(severity).or(same));
+        }
+        query.order((service_requests::severity, service_requests::id)).limit(limit).load(conn)
+    })?)
 }
 
 /// Adds a comment.
@@ -292,18 +332,18 @@ pub fn comment(conn: &mut Connection, tenant: TenantId, id: CommentId) -> Result
 /// The watchers of requests, in order.
 pub fn watchers_of(
     conn: &mut Connection,
-    requests: &[Request],
+    requests: &[(Request, Named)],
 ) -> Result<HashMap<RequestId, Vec<String>>, Problem> {
-    let ids: Vec<RequestId> = requests.iter().map(|request| request.id).collect();
-    let mut tenants: Vec<TenantId> = requests.iter().map(|request| request.tenant_id).collect();
+    let ids: Vec<RequestId> = requests.iter().map(|row| row.0.id).collect();
+    let mut tenants: Vec<TenantId> = requests.iter().map(|row| row.0.tenant_id).collect();
     tenants.sort_unstable();
     tenants.dedup();
-    let rows: Vec<(RequestId, String)> = request_watchers::table
+    let rows: Vec<(RequestId, String)> = on_each!(conn, conn => request_watchers::table
         .filter(request_watchers::tenant_id.eq_any(tenants))
         .filter(request_watchers::request_id.eq_any(ids))
         .order((request_watchers::request_id, request_watchers::email))
         .select((request_watchers::request_id, request_watchers::email))
-        .load(conn)?;
+        .load(conn))?;
     let mut watchers: HashMap<RequestId, Vec<String>> = HashMap::new();
     for (id, email) in rows {
         watchers.entry(id).or_default().push(email);
@@ -321,63 +361,49 @@ pub fn watchers(conn: &mut Connection, request: &Request) -> Result<Vec<String>,
         .load(conn)?)
 }
 
-/// The names of requester, queue, incident (with its status) and assignee.
-pub type Named = (
-    String,
-    String,
-    Option<(String, incidents::Status)>,
-    Option<String>,
-);
-
-mod aliases {
-    #![allow(missing_docs, reason = "the macro writes public items without docs")]
-    diesel::alias!(crate::db::schema::people as assignees: Assignees);
-}
-use aliases::assignees;
-
-/// A request joined with the rows that have its names.
-macro_rules! with_names {
-    () => {
-        service_requests::table
-            .inner_join(people::table.on(people::id.eq(service_requests::requester_id)))
-            .inner_join(queues::table.on(queues::id.eq(service_requests::queue_id)))
-            .left_join(
-                incidents_table::table.on(incidents_table::id.nullable().eq(service_requests::incident_id)),
-            )
-            .left_join(
-                assignees.on(assignees
-                    .field(people::id)
-                    .nullable()
-                    .eq(service_requests::assignee_id)),
-            )
-            .select((
-                service_requests::id,
-                (
-                    people::name,
-                    queues::name,
-                    (incidents_table::title, incidents_table::status).nullable(),
-                    assignees.field(people::name).nullable(),
-                ),
-            ))
-    };
-}
-
 /// The names of one request.
 pub fn names(conn: &mut Connection, request: &Request) -> Result<Named, Problem> {
-    let row: (RequestId, Named) = with_names!()
+    Ok(on_each!(conn, conn => joined!()
         .filter(service_requests::tenant_id.eq(request.tenant_id))
         .filter(service_requests::id.eq(request.id))
-        .first(conn)?;
-    Ok(row.1)
+        .select(names!())
+        .first(conn))?)
 }
 
-/// The names of many requests.
-pub fn names_of(conn: &mut Connection, requests: &[Request]) -> Result<HashMap<RequestId, Named>, Problem> {
-    let ids: Vec<RequestId> = requests.iter().map(|request| request.id).collect();
-    let rows: Vec<(RequestId, Named)> = with_names!()
-        .filter(service_requests::id.eq_any(ids))
-        .load(conn)?;
-    Ok(rows.into_iter().collect())
+/// A request with its names and watchers in one query, if the caller may see it.
+pub fn read(
+    conn: &mut Connection,
+    caller: &Caller,
+    key: &Key,
+) -> Result<(Request, Named, Vec<String>), Problem> {
+    type Row = (Request, Named, Option<String>);
+    let rows: Vec<Row> = on_each!(conn, conn => {
+        let watched = request_watchers::tenant_id
+            .eq(service_requests::tenant_id)
+            .and(request_watchers::request_id.eq(service_requests::id));
+        let mut query = joined!()
+            .left_join(request_watchers::table.on(watched))
+            .select((Request::as_select(), names!(), request_watchers::email.nullable()))
+            .into_boxed();
+        if let Scope::Tenant(tenant) = caller.scope() {
+            query = query.filter(service_requests::tenant_id.eq(tenant));
+        }
+        query = match key {
+            Key::Id(id) => query.filter(service_requests::id.eq(*id)),
+            Key::Reference(reference) => query.filter(service_requests::reference.eq(reference)),
+        };
+        query.load(conn)
+    })?;
+    let mut watchers: Vec<String> = rows.iter().filter_map(|row| row.2.clone()).collect();
+    watchers.sort_unstable();
+    let (found, names, _) = rows
+        .into_iter()
+        .next()
+        .ok_or_else(|| Problem::not_found("service request"))?;
+    if hidden_queues(conn, caller)?.contains(&found.queue_id) {
+        return Err(Problem::not_found("service request"));
+    }
+    Ok((found, names, watchers))
 }
 
 /// Adds watchers that are not there yet.

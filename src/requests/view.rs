@@ -177,37 +177,30 @@ impl RequestView {
     }
 }
 
-/// Requests with their names, in two queries.
+/// Requests that came with their names.
 pub fn requests(
     conn: &mut Connection,
     caller: &Caller,
-    rows: Vec<Request>,
+    rows: Vec<(Request, store::Named)>,
 ) -> Result<Vec<RequestView>, Problem> {
-    let staff = caller.may(Right::SeeInternals);
     let mut watchers = store::watchers_of(conn, &rows)?;
-    let mut named = store::names_of(conn, &rows)?;
-    let view = |row: Request| {
-        let (requester, queue, incident, assignee) = named.remove(&row.id).unwrap_or_default();
+    let view = |(row, names): (Request, store::Named)| {
         let watchers = watchers.remove(&row.id).unwrap_or_default();
-        RequestView::new(
-            row,
-            Names {
-                requester,
-                queue,
-                incident,
-                assignee,
-                watchers,
-            },
-            staff,
-        )
+        named(caller, row, names, watchers)
     };
     Ok(rows.into_iter().map(view).collect())
 }
 
 /// One request.
 pub fn request(conn: &mut Connection, caller: &Caller, row: Request) -> Result<RequestView, Problem> {
-    let (requester, queue, incident, assignee) = store::names(conn, &row)?;
+    let names = store::names(conn, &row)?;
     let watchers = store::watchers(conn, &row)?;
+    Ok(named(caller, row, names, watchers))
+}
+
+/// One request that came with its names.
+pub fn named(caller: &Caller, row: Request, names: store::Named, watchers: Vec<String>) -> RequestView {
+    let (requester, queue, incident, assignee) = names;
     let names = Names {
         requester,
         queue,
@@ -215,7 +208,7 @@ pub fn request(conn: &mut Connection, caller: &Caller, row: Request) -> Result<R
         assignee,
         watchers,
     };
-    Ok(RequestView::new(row, names, caller.may(Right::SeeInternals)))
+    RequestView::new(row, names, caller.may(Right::SeeInternals))
 }
 
 /// Who wrote or did something.
