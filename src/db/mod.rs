@@ -5,6 +5,7 @@
 
 mod columns;
 pub mod connection;
+mod first;
 mod id;
 pub mod lock;
 pub mod migrations;
@@ -27,6 +28,7 @@ use tokio::time::timeout;
 pub(crate) use columns::text_enum;
 pub use columns::{Instant, Json, Jsonb, Uuid};
 pub use connection::{AnyConnection as Connection, MultiBackend};
+pub use first::first;
 pub use id::Id;
 pub use moment::Moment;
 pub use noun::*;

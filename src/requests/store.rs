@@ -12,7 +12,8 @@ use crate::db::schema::{
     people, queues, request_comments, request_watchers, service_requests, shift_members, shifts,
 };
 use crate::db::{
-    CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, Scope, TenantId, lock, on_each,
+    CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, Scope, TenantId, first, lock,
+    on_each,
 };
 use crate::identity::{Caller, Role};
 use crate::incidents;
@@ -265,7 +266,7 @@ pub fn newest(
         if let Some(after) = after {
             query = query.filter(service_requests::id.lt(after));
         }
-        query.order(service_requests::id.desc()).limit(limit).load(conn)
+        first(limit, query.order(service_requests::id.desc())).load(conn)
     })?)
 }
 
@@ -284,7 +285,7 @@ pub fn most_urgent(
             let same = service_requests::severity.eq(severity).and(service_requests::id.gt(id));
             query = query.filter(service_requests::severity.gt(severity).or(same));
         }
-        query.order((service_requests::severity, service_requests::id)).limit(limit).load(conn)
+        first(limit, query.order((service_requests::severity, service_requests::id))).load(conn)
     })?)
 }
 
