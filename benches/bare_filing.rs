@@ -13,8 +13,8 @@
 use std::time::{Duration, Instant};
 
 use allclear::db::connection::Target;
-use allclear::db::schema::{incidents, memberships};
-use allclear::db::{Connection, Id, IncidentId, Json, Moment, PersonId, QueueId, TenantId};
+use allclear::db::schema::{incidents, memberships, sessions};
+use allclear::db::{Connection, Id, IncidentId, Json, Moment, PersonId, QueueId, SessionId, TenantId};
 use allclear::identity::Role;
 use allclear::journal::{self, Actor, Event, EventKind, Reader, Side, SubjectKind};
 use allclear::queues::routing::{Channel, Severity};
@@ -42,13 +42,18 @@ fn main() {
         .select((memberships::tenant_id, memberships::person_id))
         .first(&mut conn)
         .unwrap();
+    let session: SessionId = sessions::table
+        .filter(sessions::person_id.eq(person))
+        .select(sessions::id)
+        .first(&mut conn)
+        .unwrap();
     let incident: IncidentId = incidents::table.select(incidents::id).first(&mut conn).unwrap();
     let begun = Instant::now();
     let mut filed = 0u64;
     while begun.elapsed() < Duration::from_secs(seconds) {
         conn.transaction::<_, diesel::result::Error, _>(|conn| {
             for _ in 0..64 {
-                file(conn, tenant, person, incident);
+                file(conn, (tenant, person, session), incident);
             }
             Ok(())
         })
@@ -59,9 +64,13 @@ fn main() {
 }
 
 /// The statements of `requests::actions::file`, in its order.
-fn file(conn: &mut Connection, tenant: TenantId, person: PersonId, incident: IncidentId) {
+fn file(
+    conn: &mut Connection,
+    (tenant, person, session): (TenantId, PersonId, SessionId),
+    incident: IncidentId,
+) {
     let now = Moment::from(chrono::Utc::now());
-    identity::store::standing(conn, person, tenant).unwrap();
+    identity::store::standing(conn, person, tenant, Some(session)).unwrap();
     identity::store::tenant(conn, tenant).unwrap();
     allclear::incidents::store::find(conn, incident).unwrap();
     let (services, regions) = allclear::incidents::store::shared_scope(conn, incident, tenant).unwrap();

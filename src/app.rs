@@ -27,6 +27,7 @@ use crate::http::porch::{self, Counts, Routes, porch};
 use crate::http::traffic::Traffic;
 use crate::identity::bootstrap::{self, FirstOperator};
 use crate::identity::keys::{Keys, Secret};
+use crate::identity::session::Policy;
 use crate::identity::tokens::Tokens;
 use crate::identity::{self, Remembered};
 use crate::mail::transport::Transport;
@@ -164,9 +165,15 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     }
     let bell = Bell::default();
     let transport = transport(&settings)?;
-    let messages = Arc::new(Messages::new(&settings.public_url));
+    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone()));
     let dispatcher = Dispatcher::new(db.clone(), clock.clone(), transport, messages, &settings);
-    let worker = Worker::new(db.clone(), clock.clone(), dispatcher, settings.reopen_window);
+    let worker = Worker::new(
+        db.clone(),
+        clock.clone(),
+        dispatcher,
+        tokens.keys().clone(),
+        settings.reopen_window,
+    );
     let (stop, _) = watch::channel(false);
     let traffic = Traffic::default();
     let (server, url) = listen(&settings, &clock, &db, &tokens, (&bell, &traffic), &secret)?;
@@ -208,6 +215,8 @@ fn listen(
     let traffic = web::Data::new(traffic.clone());
     let cursors = web::Data::new(Cursors::new(&secret.derive("cursors")));
     let remembered = web::Data::new(Remembered::default());
+    let policy = web::Data::new(Policy::of(settings));
+    let secret = web::Data::new(secret.clone());
     let failed =
         |error: std::io::Error| Problem::internal(format!("cannot listen on {}: {error}", settings.listen));
     let listener = TcpListener::bind(&settings.listen).map_err(failed)?;
@@ -226,6 +235,8 @@ fn listen(
             .app_data(traffic.clone())
             .app_data(cursors.clone())
             .app_data(remembered.clone())
+            .app_data(policy.clone())
+            .app_data(secret.clone())
             .app_data(web::PayloadConfig::new(body::LIMIT))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("such id").into()))
             .into_utoipa_app()
@@ -237,6 +248,9 @@ fn listen(
             .into_app()
             .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document.clone()))
             .service(web::redirect("/docs", "/docs/"))
+            .service(identity::page::password)
+            .service(identity::page::invitation)
+            .service(identity::page::script)
             .default_service(web::route().to(porch::unmatched))
     };
     let mut server = HttpServer::new(factory)

@@ -43,6 +43,8 @@ codes! {
     BadRequest             "bad-request"              400 "the request is not readable";
     Unauthenticated        "unauthenticated"          401 "sign in first";
     SignInFailed           "sign-in-failed"           401 "e-mail or password is wrong";
+    SecondFactorRequired   "second-factor-required"   401 "a code of the second factor is needed";
+    TokenInvalid           "token-invalid"            422 "the token is used, expired or none";
     Forbidden              "forbidden"                403 "the role does not allow this";
     NotFound               "not-found"                404 "there is no such thing";
     MethodNotAllowed       "method-not-allowed"       405 "the method is not allowed here";

@@ -67,6 +67,12 @@ given! {
     operator_password "ALLCLEAR_OPERATOR_PASSWORD";
     /// How long an access token is valid [default: 15m]
     access_token_lifetime "ALLCLEAR_ACCESS_TOKEN_LIFETIME";
+    /// How long a session lasts at most [default: 30days]
+    session_lifetime "ALLCLEAR_SESSION_LIFETIME";
+    /// How long a session lasts without being used [default: 7days]
+    session_idle "ALLCLEAR_SESSION_IDLE";
+    /// Who needs a second factor: `nobody` or `staff`; everybody may have one [default: nobody]
+    second_factor "ALLCLEAR_SECOND_FACTOR";
     /// How long a resolved request may be reopened, or `unlimited` [default: 7days]
     reopen_window "ALLCLEAR_REOPEN_WINDOW";
     /// How long a resolved incident may be reopened [default: 24h]
@@ -126,6 +132,12 @@ pub struct Settings {
     pub operator_password: Option<String>,
     /// Lifetime of access tokens.
     pub access_token_lifetime: TimeDelta,
+    /// From signing in to the end of the session.
+    pub session_lifetime: TimeDelta,
+    /// The same without any use.
+    pub session_idle: TimeDelta,
+    /// Whether staff need a second factor.
+    pub staff_need_second_factor: bool,
     /// For requests; `None` is for ever.
     pub reopen_window: Option<TimeDelta>,
     /// For incidents.
@@ -380,6 +392,27 @@ impl Settings {
                 ("access-token-lifetime", "ALLCLEAR_ACCESS_TOKEN_LIFETIME"),
                 given.access_token_lifetime,
                 TimeDelta::minutes(15),
+            ),
+            session_lifetime: check.duration(
+                ("session-lifetime", "ALLCLEAR_SESSION_LIFETIME"),
+                given.session_lifetime,
+                TimeDelta::days(30),
+            ),
+            session_idle: check.duration(
+                ("session-idle", "ALLCLEAR_SESSION_IDLE"),
+                given.session_idle,
+                TimeDelta::days(7),
+            ),
+            staff_need_second_factor: check.take(
+                ("second-factor", "ALLCLEAR_SECOND_FACTOR"),
+                given.second_factor,
+                false,
+                "`nobody` or `staff`",
+                |text| match text {
+                    "staff" => Some(true),
+                    "nobody" => Some(false),
+                    _ => None,
+                },
             ),
             reopen_window: check.take(
                 ("reopen-window", "ALLCLEAR_REOPEN_WINDOW"),

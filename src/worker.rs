@@ -16,6 +16,8 @@ use crate::db::{Connection, Db, EventId, IncidentId, Moment};
 use crate::http::bell::Bell;
 use crate::http::idempotency;
 use crate::http::traffic::Traffic;
+use crate::identity::keys::Keys;
+use crate::identity::{mailed, session};
 use crate::journal::{self, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
@@ -35,16 +37,24 @@ pub struct Worker {
     db: Db,
     clock: Clock,
     dispatcher: Arc<Dispatcher>,
+    keys: Keys,
     reopen_window: Option<TimeDelta>,
 }
 
 impl Worker {
     /// A worker of this process.
-    pub fn new(db: Db, clock: Clock, dispatcher: Dispatcher, reopen_window: Option<TimeDelta>) -> Self {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        keys: Keys,
+        reopen_window: Option<TimeDelta>,
+    ) -> Self {
         Self {
             db,
             clock,
             dispatcher: Arc::new(dispatcher),
+            keys,
             reopen_window,
         }
     }
@@ -107,8 +117,13 @@ impl Worker {
                 Some(window) => requests::actions::close_expired(conn, window, now)?,
                 None => 0,
             };
-            Ok(closed + idempotency::forget_old(conn, now)?)
+            let forgotten = idempotency::forget_old(conn, now)?
+                + session::store::forget_old(conn, now)?
+                + mailed::forget_old(conn, now)?;
+            Ok(closed + forgotten)
         });
+        // Another process may have made a key: this one signs with it from now on.
+        self.keys.look().await?;
         Ok(if swept.await? > 0 {
             Step::Worked
         } else {

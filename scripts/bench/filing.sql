@@ -1,6 +1,6 @@
 -- The statements of filing over HTTP, as the server makes them; for pgbench.
 BEGIN;
-SELECT m.role, p.name FROM memberships m JOIN people p ON p.id = m.person_id JOIN tenants t ON t.id = m.tenant_id WHERE m.tenant_id = :tenant::uuid AND m.person_id = :person::uuid AND p.disabled = false AND t.disabled = false LIMIT 1;
+SELECT m.role, p.name FROM memberships m JOIN people p ON p.id = m.person_id JOIN tenants t ON t.id = m.tenant_id WHERE m.tenant_id = :tenant::uuid AND m.person_id = :person::uuid AND m.disabled = false AND m.accepted = true AND p.disabled = false AND t.disabled = false AND EXISTS (SELECT 1 FROM sessions s WHERE s.tenant_id = m.tenant_id AND s.id = :session::uuid AND s.person_id = m.person_id AND s.ended_at IS NULL) LIMIT 1;
 SELECT * FROM tenants WHERE id = :tenant::uuid LIMIT 1;
 SELECT pg_advisory_xact_lock_shared(hashtext(:incident::text));
 SELECT * FROM incidents WHERE id = :incident::uuid LIMIT 1;

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use crate::app;
 use crate::clock::Clock;
 use crate::db::{self, Location};
+use crate::identity::keys::{self, Secret};
 use crate::identity::{Role, store};
 use crate::problem::Problem;
 use crate::settings::{Given, Settings};
@@ -37,8 +38,22 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Print the OpenAPI document
     Spec,
+    /// Look after the keys that sign access tokens
+    Keys(KeysArgs),
     /// Mint an access token for somebody, for development
     Token(TokenArgs),
+}
+
+#[derive(clap::Args)]
+struct KeysArgs {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Make a new key that signs from now on; tokens of the old ones live out their time, nothing restarts
+    Rotate(Given),
 }
 
 #[derive(clap::Args)]
@@ -86,6 +101,9 @@ async fn run(command: Command) -> Result<(), Failure> {
             false => Err("the replay did not end as its logs do, or mail is missing".into()),
         },
         Command::Spec => print(&spec()?),
+        Command::Keys(args) => match args.command {
+            KeysCommand::Rotate(given) => rotate_keys(given.check()?).await,
+        },
         Command::Token(args) => token(args).await,
     }
 }
@@ -143,6 +161,18 @@ fn migrate(settings: &Settings) -> Result<(), Failure> {
         [] => print("the database is up to date"),
         applied => print(&format!("applied {}", applied.join(", "))),
     }
+}
+
+async fn rotate_keys(settings: Settings) -> Result<(), Failure> {
+    let clock = Clock::system();
+    let db = app::prepare(&settings, &clock).await?.db;
+    let secret = Secret::load(settings.secret.as_deref(), &settings.data_dir)?;
+    let (lifetime, now) = (settings.access_token_lifetime, clock.now().into());
+    let rotated = db.write(move |conn| keys::rotate(conn, &secret, lifetime, now));
+    let (kid, kept) = rotated.await?;
+    print(&format!(
+        "key {kid} signs from now on, in running servers within a minute; {kept} older are still good"
+    ))
 }
 
 async fn token(args: TokenArgs) -> Result<(), Failure> {

@@ -15,6 +15,9 @@ macro_rules! nouns {
 nouns! {
     TenantNoun   TenantId   "a customer organisation, or the provider itself";
     PersonNoun   PersonId   "somebody: a user or a contact";
+    ApiKeyNoun   ApiKeyId   "an API key; also of the person that it acts as";
+    SessionNoun  SessionId  "a session: somebody signed in";
+    MailedNoun   MailedTokenId "a token that was sent by mail";
     ContactNoun  ContactId  "a tenant's subscribed contact";
     IncidentNoun IncidentId "an incident";
     RequestNoun  RequestId  "a service request";

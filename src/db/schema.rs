@@ -45,6 +45,10 @@ diesel::table! {
         person_id -> Uuid,
         role -> Text,
         created_at -> Instant,
+        disabled -> Bool,
+        accepted -> Bool,
+        version -> Integer,
+        updated_at -> Instant,
     }
 }
 
@@ -409,7 +413,95 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sessions (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        person_id -> Uuid,
+        address -> Text,
+        agent -> Text,
+        created_at -> Instant,
+        last_used_at -> Instant,
+        expires_at -> Instant,
+        ended_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    refresh_tokens (tenant_id, session_id, digest) {
+        tenant_id -> Uuid,
+        session_id -> Uuid,
+        digest -> Text,
+        used_at -> Nullable<Instant>,
+        expires_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    mailed_tokens (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        kind -> Text,
+        person_id -> Uuid,
+        digest -> Text,
+        created_at -> Instant,
+        expires_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    second_factors (person_id) {
+        person_id -> Uuid,
+        sealed -> Text,
+        confirmed_at -> Nullable<Instant>,
+        last_step -> Integer,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    recovery_codes (person_id, digest) {
+        person_id -> Uuid,
+        digest -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    api_keys (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        digest -> Text,
+        hint -> Text,
+        scopes -> Jsonb,
+        created_by -> Uuid,
+        created_at -> Instant,
+        expires_at -> Nullable<Instant>,
+        last_used_at -> Nullable<Instant>,
+        revoked_at -> Nullable<Instant>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
+    api_keys,
     broadcasts,
     deliveries,
     events,
@@ -418,15 +510,20 @@ diesel::allow_tables_to_appear_in_same_query!(
     incident_services,
     incident_updates,
     incidents,
+    mailed_tokens,
     memberships,
     people,
     queues,
+    recovery_codes,
+    refresh_tokens,
     regions,
     request_comments,
     request_watchers,
     routing_rule_sets,
+    second_factors,
     service_requests,
     services,
+    sessions,
     shift_members,
     shifts,
     signing_keys,

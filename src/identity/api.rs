@@ -1,129 +1,36 @@
-//! Signing in, tenants and users over HTTP.
+//! Tenants and users over HTTP. Signing in is in `session/api.rs`, what is one's own in `me.rs`.
 
-use actix_web::{HttpResponse, get, post, web};
-use garde::Validate;
+use actix_web::{HttpResponse, delete, get, patch, post, web};
 use jsonwebtoken::jwk::JwkSet;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::actions::{self, NewTenant, NewUser};
+use super::actions::tenant::{self, NewTenant, TenantChange};
+use super::actions::user::{self, NewUser, UserChange};
+use super::keys::Secret;
 use super::model::{TenantView, UserView};
 use super::tokens::Tokens;
-use super::{Caller, Right, password, store};
-use crate::clock::Clock;
-use crate::db::{Db, PROVIDER, PersonId, Scope, TenantId};
+use super::{Caller, Right, api_key, me, password, session, store};
+use crate::db::{PROVIDER, PersonId, Scope, TenantId};
+use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
-use crate::problem::{Code, Problem};
-use crate::text;
+use crate::problem::Problem;
 
 /// The routes under `/v1`.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config
-        .service(login)
-        .service(me)
+        .configure(session::api::routes)
+        .configure(me::routes)
+        .configure(api_key::api::routes)
         .service(create_tenant)
         .service(list_tenants)
         .service(read_tenant)
+        .service(change_tenant)
         .service(create_user)
-        .service(list_users);
-}
-
-/// Somebody signing in.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Login {
-    /// The address.
-    #[garde(length(chars, min = 1, max = 254))]
-    email: String,
-    /// The password.
-    #[garde(length(chars, min = 1, max = 200))]
-    password: String,
-    /// Which tenant, for somebody who belongs to several.
-    #[serde(default)]
-    #[garde(skip)]
-    tenant_id: Option<TenantId>,
-}
-
-/// A bearer token (RFC 6750 §4).
-#[derive(Debug, Serialize, ToSchema)]
-struct Session {
-    /// The token.
-    access_token: String,
-    /// `Bearer`.
-    token_type: &'static str,
-    /// Seconds until it expires.
-    expires_in: i64,
-}
-
-/// Sign in
-#[utoipa::path(tag = "auth", request_body = Login, responses((status = 200, body = Session), (status = "4XX", description = "problem+json")))]
-#[post("/auth/login")]
-async fn login(
-    form: Form<Login>,
-    db: web::Data<Db>,
-    tokens: web::Data<Tokens>,
-    clock: web::Data<Clock>,
-) -> Result<HttpResponse, Problem> {
-    let Login {
-        email,
-        password,
-        tenant_id,
-    } = form.value;
-    let email = text::email_address(&email);
-    let found = db
-        .read(move |conn| {
-            let person = email
-                .map(|email| store::person_by_email(conn, &email))
-                .transpose()?
-                .flatten();
-            let memberships = person
-                .as_ref()
-                .map(|person| store::memberships_of(conn, person.id))
-                .transpose()?;
-            Ok(person.zip(memberships))
-        })
-        .await?;
-    let hash = found
-        .as_ref()
-        .and_then(|(person, _)| person.password_hash.clone());
-    let fits = password::verify(password, hash).await?;
-    let refused = || Problem::new(Code::SignInFailed, "e-mail or password is wrong");
-    let (person, memberships) = found
-        .filter(|(person, _)| fits && !person.disabled)
-        .ok_or_else(refused)?;
-    let membership = actions::choose_membership(memberships, tenant_id)?;
-    let access_token = tokens.mint(
-        person.id,
-        membership.tenant_id,
-        membership.role,
-        clock.now().into(),
-    )?;
-    let session = Session {
-        access_token,
-        token_type: "Bearer",
-        expires_in: tokens.lifetime_seconds(),
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header(("cache-control", "no-store"))
-        .json(session))
-}
-
-/// Who am I
-#[utoipa::path(tag = "auth", responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
-#[get("/me")]
-async fn me(caller: Caller) -> Result<HttpResponse, Problem> {
-    let answer = caller.read_here(|conn, caller| {
-        let person = store::person(conn, caller.person())?.ok_or_else(|| Problem::not_found("user"))?;
-        let membership = super::Membership {
-            tenant_id: caller.tenant(),
-            person_id: caller.person(),
-            role: caller.role(),
-            created_at: person.created_at,
-        };
-        Answer::ok(&UserView::of(person, &membership))
-    });
-    Ok(answer.await?.respond())
+        .service(list_users)
+        .service(read_user)
+        .service(change_user)
+        .service(invite_user)
+        .service(remove_second_factor);
 }
 
 /// Create a tenant
@@ -132,7 +39,7 @@ async fn me(caller: Caller) -> Result<HttpResponse, Problem> {
 async fn create_tenant(caller: Caller, form: Form<NewTenant>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
-        let view = actions::create_tenant(conn, caller, &value)?;
+        let view = tenant::create_tenant(conn, caller, &value)?;
         Ok(Answer::created(format!("/v1/tenants/{}", view.id), &view)?.version(view.version))
     });
     done.await
@@ -181,16 +88,41 @@ async fn read_tenant(caller: Caller, id: web::Path<TenantId>) -> Result<HttpResp
     Ok(answer.await?.respond())
 }
 
-/// Create a user
+/// Change a tenant
+#[utoipa::path(tag = "people", params(("id" = TenantId, Path)), request_body = TenantChange, responses((status = 200, body = TenantView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[patch("/tenants/{id}")]
+async fn change_tenant(
+    caller: Caller,
+    id: web::Path<TenantId>,
+    form: Form<TenantChange>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let view = tenant::change_tenant(conn, caller, *id, &value)?;
+        Ok(Answer::ok(&view)?.version(view.version))
+    });
+    done.await
+}
+
+/// Create a user, or invite one
+///
+/// Without a password the user gets an invitation by mail.
 #[utoipa::path(tag = "people", request_body = NewUser, responses((status = 201, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[post("/users")]
-async fn create_user(caller: Caller, form: Form<NewUser>) -> Result<HttpResponse, Problem> {
+async fn create_user(
+    caller: Caller,
+    form: Form<NewUser>,
+    seal: web::Data<Secret>,
+) -> Result<HttpResponse, Problem> {
     caller.require(Right::ManageUsers)?;
     let Form { value, bytes } = form;
-    let hash = password::hash(value.password.clone()).await?;
+    let hash = match value.password.clone() {
+        Some(password) => Some(password::hash(password).await?),
+        None => None,
+    };
     let done = caller.write(bytes, move |conn, caller| {
-        let view = actions::create_user(conn, caller, &value, &hash)?;
-        Answer::created(format!("/v1/users/{}", view.id), &view)
+        let view = user::create_user(conn, caller, &value, (hash.as_deref(), &seal))?;
+        Ok(Answer::created(format!("/v1/users/{}", view.id), &view)?.version(view.version))
     });
     done.await
 }
@@ -218,6 +150,82 @@ async fn list_users(
         })?)
     });
     Ok(answer.await?.respond())
+}
+
+/// Which tenant is meant, for staff, of somebody who belongs to several.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AtTenant {
+    /// The tenant.
+    tenant_id: Option<TenantId>,
+}
+
+/// Read a user
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[get("/users/{id}")]
+async fn read_user(
+    caller: Caller,
+    id: web::Path<PersonId>,
+    query: Query<AtTenant>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Right::ReadUsers)?;
+    let answer = caller.read(move |conn, caller| {
+        let (person, membership) = user::user(conn, caller, query.0.tenant_id, *id)?;
+        let view = UserView::of(person, &membership);
+        Ok(Answer::ok(&view)?.version(view.version))
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Change or disable a user
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), request_body = UserChange, responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[patch("/users/{id}")]
+async fn change_user(
+    caller: Caller,
+    id: web::Path<PersonId>,
+    query: Query<AtTenant>,
+    form: Form<UserChange>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let view = user::change_user(conn, caller, (query.0.tenant_id, *id), &value)?;
+        Ok(Answer::ok(&view)?.version(view.version))
+    });
+    done.await
+}
+
+/// Send the invitation of a user again
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), request_body = Empty, responses((status = 204, description = "it is on its way"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[post("/users/{id}/invitation")]
+async fn invite_user(
+    caller: Caller,
+    id: web::Path<PersonId>,
+    query: Query<AtTenant>,
+    form: Form<Empty>,
+    seal: web::Data<Secret>,
+) -> Result<HttpResponse, Problem> {
+    let done = caller.write(form.bytes, move |conn, caller| {
+        user::invite(conn, caller, (query.0.tenant_id, *id), &seal)?;
+        Ok(Answer::nothing())
+    });
+    done.await
+}
+
+/// Take away the second factor of a user who has lost it
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), responses((status = 204, description = "it is gone"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[delete("/users/{id}/second-factor")]
+async fn remove_second_factor(
+    caller: Caller,
+    id: web::Path<PersonId>,
+    query: Query<AtTenant>,
+    form: Form<Empty>,
+) -> Result<HttpResponse, Problem> {
+    let done = caller.write(form.bytes, move |conn, caller| {
+        user::remove_second_factor(conn, caller, (query.0.tenant_id, *id))?;
+        Ok(Answer::nothing())
+    });
+    done.await
 }
 
 /// The public keys that access tokens are signed with (RFC 7517)

@@ -89,12 +89,7 @@ fn create(conn: &mut Connection, email: &str, hash: &str, now: Moment) -> Result
         updated_at: now,
     };
     store::create_person(conn, &operator)?;
-    let membership = Membership {
-        tenant_id: PROVIDER,
-        person_id: operator.id,
-        role: Role::Operator,
-        created_at: now,
-    };
+    let membership = Membership::new(PROVIDER, operator.id, Role::Operator, now);
     store::create_membership(conn, &membership)
 }
 

@@ -13,12 +13,14 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use moka::sync::Cache;
 
+use super::api_key;
 use super::model::Role;
 use super::rights::{self, Right};
+use super::scopes::Grantable;
 use super::store;
 use super::tokens::{Claims, Tokens};
 use crate::clock::Clock;
-use crate::db::{Connection, Db, Moment, PersonId, Scope, TenantId};
+use crate::db::{Connection, Db, Moment, PersonId, Scope, SessionId, TenantId};
 use crate::http::bell::Bell;
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::{Answer, IfMatch};
@@ -29,9 +31,14 @@ use crate::problem::{Code, Problem};
 #[derive(Clone)]
 pub struct Remembered(Cache<String, Arc<Known>>);
 
-struct Known {
-    claims: Claims,
-    name: String,
+/// What is known of a caller.
+pub(super) struct Known {
+    /// What the token says, or what stands for it.
+    pub claims: Claims,
+    /// The name.
+    pub name: String,
+    /// What an API key is limited to; a person has all of its role.
+    pub scopes: Option<Vec<Grantable>>,
 }
 
 impl Default for Remembered {
@@ -68,6 +75,11 @@ impl Caller {
     /// The tenant that the person acts for; the provider for staff.
     pub fn tenant(&self) -> TenantId {
         self.known.claims.tenant
+    }
+
+    /// The session of the access token, if it has one.
+    pub fn session(&self) -> Option<SessionId> {
+        self.known.claims.sid
     }
 
     /// The role there.
@@ -108,15 +120,42 @@ impl Caller {
         }
     }
 
-    /// Whether the caller has this right.
+    /// Whether the caller is an API key.
+    pub fn is_key(&self) -> bool {
+        self.known.scopes.is_some()
+    }
+
+    /// Whether the caller has this right: by its role, and as a key by its scopes.
     pub fn may(&self, right: Right) -> bool {
-        rights::allows(self.role(), right)
+        rights::allows(self.role(), right) && self.has_scope(right)
+    }
+
+    fn has_scope(&self, right: Right) -> bool {
+        match &self.known.scopes {
+            None => true,
+            Some(scopes) => right.scope().is_some_and(|scope| scopes.contains(&scope)),
+        }
+    }
+
+    /// 403 for an API key: what is asked concerns people.
+    pub fn require_person(&self) -> Result<(), Problem> {
+        if self.is_key() {
+            return Err(Problem::new(Code::Forbidden, "this is for people, not for keys"));
+        }
+        Ok(())
     }
 
     /// 403 without this right.
     pub fn require(&self, right: Right) -> Result<(), Problem> {
         if self.may(right) {
             return Ok(());
+        }
+        if rights::allows(self.role(), right) {
+            let needed = right.scope().map_or_else(
+                || "this is for people, not for keys".to_owned(),
+                |scope| format!("the key lacks the scope `{scope}`"),
+            );
+            return Err(Problem::new(Code::Forbidden, needed));
         }
         Err(Problem::new(
             Code::Forbidden,
@@ -165,13 +204,49 @@ impl Caller {
         Ok(answer.respond())
     }
 
+    /// The same for an answer with a secret in it, of which only `kept` is there for a repeated call.
+    pub async fn write_secret(
+        self,
+        body: web::Bytes,
+        work: impl Fn(&mut Connection, &Caller) -> Result<Disclosed, Problem> + Send + Sync + 'static,
+    ) -> Result<HttpResponse, Problem> {
+        let (db, bell) = (self.db.clone(), self.bell.clone());
+        let answer = db.write(move |conn| {
+            self.confirm(conn)?;
+            let whose = (self.tenant(), self.person());
+            let mut disclosed = None;
+            let once = |conn: &mut Connection| {
+                let Disclosed { shown, kept } = work(conn, &self)?;
+                disclosed = Some(shown);
+                Ok(kept)
+            };
+            let kept = self.idempotency.once(conn, whose, &body, self.now(), once)?;
+            Ok(disclosed.unwrap_or(kept))
+        });
+        let answer = answer.await?;
+        bell.ring();
+        Ok(answer.respond())
+    }
+
     /// 401 if the account, its role or its tenant is no longer what the token says.
     fn confirm(&self, conn: &mut Connection) -> Result<(), Problem> {
-        match store::standing(conn, self.person(), self.tenant())? {
-            Some((role, _)) if role == self.role() => Ok(()),
-            _ => Err(no_longer()),
+        match store::standing(conn, self.person(), self.tenant(), self.session())? {
+            Some((role, _)) if role == self.role() => {}
+            _ => return Err(no_longer()),
         }
+        if self.is_key() && !api_key::store::is_live(conn, self.tenant(), self.person().of(), self.now())? {
+            return Err(no_longer());
+        }
+        Ok(())
     }
+}
+
+/// An answer that is shown once.
+pub struct Disclosed {
+    /// What the caller gets.
+    pub shown: Answer,
+    /// The same without what is secret, for an idempotency key.
+    pub kept: Answer,
 }
 
 fn no_longer() -> Problem {
@@ -194,6 +269,12 @@ impl FromRequest for Caller {
             let db = part::<Db>(&request)?;
             let bell = part::<Bell>(&request)?;
             let known = authenticate(&request, &clock, &db).await?;
+            if known.claims.must_enrol && !request.path().starts_with("/v1/me") {
+                return Err(Problem::new(
+                    Code::Forbidden,
+                    "set up a second factor first: POST /v1/me/second-factor",
+                ));
+            }
             let address = address(&request);
             Ok(Self {
                 known,
@@ -219,7 +300,7 @@ fn address(request: &HttpRequest) -> String {
     format!("{}?{}", request.path(), filters.join("&"))
 }
 
-fn part<T: Clone + 'static>(request: &HttpRequest) -> Result<T, Problem> {
+pub(super) fn part<T: Clone + 'static>(request: &HttpRequest) -> Result<T, Problem> {
     request
         .app_data::<web::Data<T>>()
         .map(|data| data.get_ref().clone())
@@ -228,22 +309,37 @@ fn part<T: Clone + 'static>(request: &HttpRequest) -> Result<T, Problem> {
 
 async fn authenticate(request: &HttpRequest, clock: &Clock, db: &Db) -> Result<Arc<Known>, Problem> {
     let token = bearer(request)?;
-    let remembered = part::<Remembered>(request)?;
     let now = clock.now().into();
+    // A key is asked for at every call: its revocation is immediate, and there is no signature to save.
+    if let Some(key) = api_key::parse(token) {
+        let known = db
+            .read_here(move |conn| api_key::authenticate(conn, &key, now))
+            .await?;
+        let (known, stale) = known.ok_or_else(no_longer)?;
+        if stale {
+            api_key::note_use(db, (known.claims.tenant, known.claims.sub.of()), now);
+        }
+        return Ok(Arc::new(known));
+    }
+    let remembered = part::<Remembered>(request)?;
     if let Some(known) = remembered.0.get(token) {
         known.claims.check_time(now)?;
         return Ok(known);
     }
-    let claims = part::<Tokens>(request)?.verify(token, now)?;
-    let (sub, tenant) = (claims.sub, claims.tenant);
+    let claims = part::<Tokens>(request)?.verify(token, now).await?;
+    let (sub, tenant, session) = (claims.sub, claims.tenant, claims.sid);
     let standing = db
-        .read_here(move |conn| store::standing(conn, sub, tenant))
+        .read_here(move |conn| store::standing(conn, sub, tenant, session))
         .await?;
     let (role, name) = standing.ok_or_else(no_longer)?;
     if role != claims.role {
         return Err(no_longer());
     }
-    let known = Arc::new(Known { claims, name });
+    let known = Arc::new(Known {
+        claims,
+        name,
+        scopes: None,
+    });
     remembered.0.insert(token.to_owned(), Arc::clone(&known));
     Ok(known)
 }

@@ -11,13 +11,18 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use parking_lot::{Mutex, RwLock};
 
 use crate::db::schema::signing_keys;
 use crate::db::{Connection, Db, Moment, lock};
 use crate::problem::Problem;
+
+/// Names that nobody knows are looked for this often at most.
+const PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 /// The secret of an installation.
 #[derive(Clone)]
@@ -61,7 +66,8 @@ impl Secret {
         RandomizedNonceKey::new(&AES_256_GCM, &self.derive("seal")).map_err(Problem::internal)
     }
 
-    fn seal(&self, name: &str, plain: &[u8]) -> Result<String, Problem> {
+    /// Seals what the database keeps, under a name that opening has to give again (AES-256-GCM).
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Result<String, Problem> {
         let mut sealed = plain.to_vec();
         let nonce = self
             .sealing()?
@@ -72,8 +78,9 @@ impl Secret {
         Ok(STANDARD.encode(out))
     }
 
-    fn open(&self, name: &str, sealed: &str) -> Result<Vec<u8>, Problem> {
-        let wrong = || Problem::internal(format!("key {name} is not sealed with this ALLCLEAR_SECRET"));
+    /// Opens what was sealed under this name.
+    pub fn open(&self, name: &str, sealed: &str) -> Result<Vec<u8>, Problem> {
+        let wrong = || Problem::internal(format!("`{name}` is not sealed with this ALLCLEAR_SECRET"));
         let bytes = STANDARD.decode(sealed).map_err(|_| wrong())?;
         let (nonce, rest) = bytes.split_first_chunk::<12>().ok_or_else(wrong)?;
         let mut rest = rest.to_vec();
@@ -110,40 +117,78 @@ pub struct SigningKey {
     jwk: Jwk,
 }
 
-/// All signing keys, the newest first.
+/// All signing keys, the newest first, as this process knows them: it looks again when it meets a name that it does
+/// not know, and now and then.
 #[derive(Clone)]
-pub struct Keys(Arc<Vec<SigningKey>>);
+pub struct Keys {
+    known: Arc<RwLock<Vec<Arc<SigningKey>>>>,
+    looked: Arc<Mutex<Moment>>,
+    db: Db,
+    secret: Secret,
+}
 
 impl Keys {
     /// Loads the keys; makes the first one under a lock.
     pub async fn load(db: &Db, secret: &Secret, now: Moment) -> Result<Self, Problem> {
         let sealing = secret.clone();
         let rows = db.write(move |conn| load_or_make(conn, &sealing, now)).await?;
-        let mut keys = Vec::with_capacity(rows.len());
-        for (kid, sealed) in rows {
-            keys.push(SigningKey::open(kid, &sealed, secret)?);
-        }
-        Ok(Self(Arc::new(keys)))
+        Ok(Self {
+            known: Arc::new(RwLock::new(opened(rows, secret)?)),
+            looked: Arc::new(Mutex::new(now)),
+            db: db.clone(),
+            secret: secret.clone(),
+        })
     }
 
     /// The key that signs.
-    pub fn newest(&self) -> Result<&SigningKey, Problem> {
-        self.0
-            .first()
-            .ok_or_else(|| Problem::internal("there is no signing key"))
+    pub fn newest(&self) -> Result<Arc<SigningKey>, Problem> {
+        let newest = self.known.read().first().cloned();
+        newest.ok_or_else(|| Problem::internal("there is no signing key"))
     }
 
     /// The key of this name.
-    pub fn find(&self, kid: &str) -> Option<&SigningKey> {
-        self.0.iter().find(|key| key.kid == kid)
+    pub fn find(&self, kid: &str) -> Option<Arc<SigningKey>> {
+        self.known.read().iter().find(|key| key.kid == kid).cloned()
+    }
+
+    /// The same, after a look at the database where it is not known, unless the last look was just now: tokens with
+    /// invented names are not to keep the database busy.
+    pub async fn find_or_look(&self, kid: &str, now: Moment) -> Result<Option<Arc<SigningKey>>, Problem> {
+        if let Some(key) = self.find(kid) {
+            return Ok(Some(key));
+        }
+        let due = {
+            let mut looked = self.looked.lock();
+            let due = now.since(*looked) >= PAUSE;
+            if due {
+                *looked = now;
+            }
+            due
+        };
+        if due {
+            self.look().await?;
+        }
+        Ok(self.find(kid))
+    }
+
+    /// Looks at the database again.
+    pub async fn look(&self) -> Result<(), Problem> {
+        let rows = self.db.read(stored).await?;
+        *self.known.write() = opened(rows, &self.secret)?;
+        Ok(())
     }
 
     /// The public halves (RFC 7517 §5).
     pub fn public(&self) -> JwkSet {
         JwkSet {
-            keys: self.0.iter().map(|key| key.jwk.clone()).collect(),
+            keys: self.known.read().iter().map(|key| key.jwk.clone()).collect(),
         }
     }
+}
+
+fn opened(rows: Vec<Stored>, secret: &Secret) -> Result<Vec<Arc<SigningKey>>, Problem> {
+    let open = |row: Stored| SigningKey::open(row.id, &row.sealed, secret).map(Arc::new);
+    rows.into_iter().map(open).collect()
 }
 
 impl SigningKey {
@@ -163,19 +208,59 @@ impl SigningKey {
     }
 }
 
-fn load_or_make(
+/// A key as it is kept: the row is the model.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = signing_keys)]
+struct Stored {
+    id: String,
+    sealed: String,
+    created_at: Moment,
+}
+
+/// The newest first.
+fn stored(conn: &mut Connection) -> Result<Vec<Stored>, Problem> {
+    Ok(signing_keys::table
+        .order((signing_keys::created_at.desc(), signing_keys::id))
+        .select(Stored::as_select())
+        .load(conn)?)
+}
+
+fn load_or_make(conn: &mut Connection, secret: &Secret, now: Moment) -> Result<Vec<Stored>, Problem> {
+    lock::exclusive(conn, lock::Key::named("signing keys"))?;
+    let rows = stored(conn)?;
+    if rows.is_empty() {
+        return Ok(vec![make(conn, secret, now)?]);
+    }
+    Ok(rows)
+}
+
+/// Makes a key that signs from now on; its name, and how many older ones are still good for tokens of theirs.
+///
+/// A key is forgotten when the last token that it signed has expired: `lifetime` after the next key was made, and an
+/// hour for the processes that noticed late.
+pub fn rotate(
     conn: &mut Connection,
     secret: &Secret,
+    lifetime: TimeDelta,
     now: Moment,
-) -> Result<Vec<(String, String)>, Problem> {
+) -> Result<(String, usize), Problem> {
     lock::exclusive(conn, lock::Key::named("signing keys"))?;
-    let all = signing_keys::table
-        .order((signing_keys::created_at.desc(), signing_keys::id))
-        .select((signing_keys::id, signing_keys::sealed));
-    let rows: Vec<(String, String)> = all.load(conn)?;
-    if !rows.is_empty() {
-        return Ok(rows);
+    let before = stored(conn)?;
+    let made = make(conn, secret, now)?;
+    let mut kept = 0;
+    let mut replaced_at = now;
+    for key in before {
+        if replaced_at.plus(lifetime).plus(TimeDelta::hours(1)) < now {
+            diesel::delete(signing_keys::table.find(&key.id)).execute(conn)?;
+        } else {
+            kept += 1;
+        }
+        replaced_at = key.created_at;
     }
+    Ok((made.id, kept))
+}
+
+fn make(conn: &mut Connection, secret: &Secret, now: Moment) -> Result<Stored, Problem> {
     let pair = aws_lc_rs::signature::Ed25519KeyPair::generate().map_err(Problem::internal)?;
     let private = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair)
         .map_err(Problem::internal)?;
@@ -183,20 +268,20 @@ fn load_or_make(
         &digest::SHA256,
         aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref(),
     );
-    let kid: String = base64::engine::general_purpose::URL_SAFE_NO_PAD
+    let id: String = base64::engine::general_purpose::URL_SAFE_NO_PAD
         .encode(name)
         .chars()
         .take(16)
         .collect();
-    let sealed = secret.seal(&kid, private.as_ref())?;
+    let key = Stored {
+        sealed: secret.seal(&id, private.as_ref())?,
+        id,
+        created_at: now,
+    };
     diesel::insert_into(signing_keys::table)
-        .values((
-            signing_keys::id.eq(&kid),
-            signing_keys::sealed.eq(&sealed),
-            signing_keys::created_at.eq(now),
-        ))
+        .values(&key)
         .execute(conn)?;
-    Ok(vec![(kid, sealed)])
+    Ok(key)
 }
 
 #[cfg(test)]

@@ -4,15 +4,25 @@
 
 pub mod actions;
 pub mod api;
+pub mod api_key;
 pub mod bootstrap;
 mod caller;
 pub mod keys;
+pub mod mailed;
+mod me;
 mod model;
+mod opaque;
+pub mod page;
 pub mod password;
 pub mod rights;
+mod scopes;
+pub mod second_factor;
+pub mod session;
+mod sign_in;
 pub mod store;
 pub mod tokens;
 
 pub use caller::{Caller, Remembered};
 pub use model::{Contact, ContactView, Membership, Person, Plan, Role, Tenant, TenantView, UserView};
 pub use rights::Right;
+pub use scopes::Grantable;

@@ -45,7 +45,7 @@ text_enum! {
 }
 
 /// A customer organisation, or the provider.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = tenants)]
 pub struct Tenant {
     /// Its id.
@@ -69,8 +69,8 @@ pub struct Tenant {
 }
 
 /// Somebody. Without a password: a contact, who gets mail and cannot sign in.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = people, treat_none_as_default_value = false)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = people, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Person {
     /// The id.
     pub id: PersonId,
@@ -93,8 +93,8 @@ pub struct Person {
 }
 
 /// What a person is at a tenant.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = memberships)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = memberships, primary_key(tenant_id, person_id))]
 pub struct Membership {
     /// The tenant.
     pub tenant_id: TenantId,
@@ -104,6 +104,30 @@ pub struct Membership {
     pub role: Role,
     /// Since when.
     pub created_at: Moment,
+    /// Whether the person may no longer act there.
+    pub disabled: bool,
+    /// Whether the person has agreed; who has an account already is asked.
+    pub accepted: bool,
+    /// Counts changes of the user.
+    pub version: i32,
+    /// When the user last changed.
+    pub updated_at: Moment,
+}
+
+impl Membership {
+    /// A new one.
+    pub fn new(tenant_id: TenantId, person_id: PersonId, role: Role, now: Moment) -> Self {
+        Self {
+            tenant_id,
+            person_id,
+            role,
+            created_at: now,
+            disabled: false,
+            accepted: true,
+            version: 1,
+            updated_at: now,
+        }
+    }
 }
 
 /// Somebody who is subscribed to the status mail of a tenant.
@@ -143,6 +167,8 @@ pub struct TenantView {
     pub time_zone: String,
     /// Who gets its status mail.
     pub contacts: Vec<ContactView>,
+    /// Whether its people and keys are kept out.
+    pub disabled: bool,
     /// Counts changes.
     pub version: i32,
     /// When it was made.
@@ -164,7 +190,7 @@ pub struct ContactView {
     pub time_zone: String,
 }
 
-/// A user, as clients see it.
+/// A user, as clients see it: a person as a member.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct UserView {
     /// The id.
@@ -177,26 +203,51 @@ pub struct UserView {
     pub role: Role,
     /// The tenant; `null` for staff.
     pub tenant_id: Option<TenantId>,
+    /// `invited` until the invitation is accepted, then `active`, or `disabled`.
+    pub status: &'static str,
     /// The language.
     pub locale: String,
     /// The IANA time zone.
     pub time_zone: String,
+    /// Counts changes.
+    pub version: i32,
     /// When it was made.
     pub created_at: Moment,
+    /// When it last changed.
+    pub updated_at: Moment,
 }
 
 impl UserView {
     /// A person as a member.
     pub fn of(person: Person, membership: &Membership) -> Self {
         Self {
+            status: Self::standing(&person, membership),
             id: person.id,
+            // Before somebody agrees, a tenant knows no more of them than the address.
+            name: if membership.accepted {
+                person.name
+            } else {
+                person.email.clone()
+            },
             email: person.email,
-            name: person.name,
             role: membership.role,
             tenant_id: (!membership.role.is_staff()).then_some(membership.tenant_id),
             locale: person.locale,
             time_zone: person.time_zone,
-            created_at: person.created_at,
+            version: membership.version,
+            created_at: membership.created_at,
+            updated_at: membership.updated_at.max(person.updated_at),
+        }
+    }
+
+    /// Whether somebody can sign in.
+    pub fn standing(person: &Person, membership: &Membership) -> &'static str {
+        if person.disabled || membership.disabled {
+            "disabled"
+        } else if membership.accepted && person.password_hash.is_some() {
+            "active"
+        } else {
+            "invited"
         }
     }
 }

@@ -35,6 +35,20 @@ fn matches(password: &str, hash: &str) -> bool {
     PasswordHash::new(hash).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
+/// Whether a hash is weaker than those made today: then it is made again when its owner signs in.
+pub fn is_weak(hash: &str) -> bool {
+    let today = argon2();
+    let today = today.params();
+    let Ok(parsed) = PasswordHash::new(hash) else {
+        return true;
+    };
+    Params::try_from(&parsed).map_or(true, |params| {
+        parsed.algorithm.as_str() != "argon2id"
+            || params.m_cost() < today.m_cost()
+            || params.t_cost() < today.t_cost()
+    })
+}
+
 /// The PHC string of a password.
 pub async fn hash(password: String) -> Result<String, Problem> {
     in_turn(move || compute(&password)).await?

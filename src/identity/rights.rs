@@ -33,6 +33,8 @@ rights! {
     ReadUsers: TenantAdmin Lead;
     /// Create users (a tenant's administrator only of its tenant)
     ManageUsers: TenantAdmin;
+    /// Create and revoke API keys (a tenant's administrator only of its tenant)
+    ManageApiKeys: TenantAdmin;
     /// Read published incidents (a tenant only those that concern it)
     ReadIncidents: TenantAdmin TenantViewer Agent Lead IncidentManager;
     /// Read drafts and authors

@@ -3,26 +3,45 @@
 use diesel::prelude::*;
 
 use super::model::{Contact, ContactView, Membership, Person, Role, Tenant, TenantView};
-use crate::db::schema::{memberships, people, tenant_contacts, tenant_regions, tenant_services, tenants};
-use crate::db::{Connection, PersonId, TenantId, on_each};
+use crate::db::schema::{
+    api_keys, memberships, people, sessions, tenant_contacts, tenant_regions, tenant_services, tenants,
+};
+use crate::db::{Connection, PersonId, SessionId, TenantId, on_each};
 use crate::problem::Problem;
 
-/// Role and name of a person at a tenant, if account and tenant are in good standing.
+/// Role and name of a person at a tenant, if account, membership and tenant are in good standing, and the session, if
+/// one is named, goes on.
 pub fn standing(
     conn: &mut Connection,
     person: PersonId,
     tenant: TenantId,
+    session: Option<SessionId>,
 ) -> Result<Option<(Role, String)>, Problem> {
-    Ok(on_each!(conn, conn => memberships::table
-        .inner_join(people::table.on(people::id.eq(memberships::person_id)))
-        .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
-        .filter(memberships::tenant_id.eq(tenant))
-        .filter(memberships::person_id.eq(person))
-        .filter(people::disabled.eq(false))
-        .filter(tenants::disabled.eq(false))
-        .select((memberships::role, people::name))
-        .first(conn))
-    .optional()?)
+    macro_rules! good {
+        () => {
+            memberships::table
+                .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+                .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
+                .filter(memberships::tenant_id.eq(tenant))
+                .filter(memberships::person_id.eq(person))
+                .filter(memberships::disabled.eq(false))
+                .filter(memberships::accepted.eq(true))
+                .filter(people::disabled.eq(false))
+                .filter(tenants::disabled.eq(false))
+                .select((memberships::role, people::name))
+        };
+    }
+    let found = match session {
+        None => on_each!(conn, conn => good!().first(conn)),
+        Some(session) => {
+            let goes_on = sessions::table
+                .find((tenant, session))
+                .filter(sessions::person_id.eq(person))
+                .filter(sessions::ended_at.is_null());
+            on_each!(conn, conn => good!().filter(diesel::dsl::exists(goes_on)).first(conn))
+        }
+    };
+    Ok(found.optional()?)
 }
 
 /// The tenant of this id.
@@ -86,6 +105,7 @@ pub fn tenant_view(conn: &mut Connection, tenant: Tenant) -> Result<TenantView, 
         plan: tenant.plan,
         locale: tenant.locale,
         time_zone: tenant.time_zone,
+        disabled: tenant.disabled,
         version: tenant.version,
         created_at: tenant.created_at,
         updated_at: tenant.updated_at,
@@ -119,10 +139,27 @@ pub fn memberships_of(conn: &mut Connection, person: PersonId) -> Result<Vec<Mem
     Ok(memberships::table
         .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
         .filter(memberships::person_id.eq(person))
+        .filter(memberships::disabled.eq(false))
+        .filter(memberships::accepted.eq(true))
         .filter(tenants::disabled.eq(false))
         .order(memberships::tenant_id)
         .select(Membership::as_select())
         .load(conn)?)
+}
+
+/// Memberships with their people, without those that are keys.
+macro_rules! users {
+    () => {
+        memberships::table
+            .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+            .left_join(
+                api_keys::table.on(api_keys::tenant_id
+                    .eq(memberships::tenant_id)
+                    .and(api_keys::id.eq(memberships::person_id))),
+            )
+            .filter(api_keys::id.is_null())
+            .select((Person::as_select(), Membership::as_select()))
+    };
 }
 
 /// Members after `after`, of one tenant or of all.
@@ -132,11 +169,9 @@ pub fn members(
     after: Option<(PersonId, TenantId)>,
     limit: i64,
 ) -> Result<Vec<(Person, Membership)>, Problem> {
-    let mut query = memberships::table
-        .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+    let mut query = users!()
         .order((memberships::person_id, memberships::tenant_id))
         .limit(limit)
-        .select((Person::as_select(), Membership::as_select()))
         .into_boxed();
     if let Some(tenant) = tenant {
         query = query.filter(memberships::tenant_id.eq(tenant));
@@ -149,6 +184,116 @@ pub fn members(
         );
     }
     Ok(query.load(conn)?)
+}
+
+/// What somebody is at one tenant, or everywhere; never a key.
+pub fn users_of(
+    conn: &mut Connection,
+    person: PersonId,
+    tenant: Option<TenantId>,
+) -> Result<Vec<(Person, Membership)>, Problem> {
+    let mut query = users!()
+        .filter(memberships::person_id.eq(person))
+        .order(memberships::tenant_id)
+        .into_boxed();
+    if let Some(tenant) = tenant {
+        query = query.filter(memberships::tenant_id.eq(tenant));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// One membership.
+pub fn membership(
+    conn: &mut Connection,
+    tenant: TenantId,
+    person: PersonId,
+) -> Result<Option<Membership>, Problem> {
+    Ok(memberships::table
+        .find((tenant, person))
+        .select(Membership::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// How many operators could sign in.
+pub fn active_operators(conn: &mut Connection) -> Result<i64, Problem> {
+    Ok(memberships::table
+        .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+        .filter(memberships::role.eq(Role::Operator))
+        .filter(memberships::disabled.eq(false))
+        .filter(people::disabled.eq(false))
+        .filter(people::password_hash.is_not_null())
+        .count()
+        .get_result(conn)?)
+}
+
+/// Saves a person; whoever calls holds the lock on it.
+pub fn save_person(conn: &mut Connection, person: &Person) -> Result<(), Problem> {
+    diesel::update(people::table.find(person.id))
+        .set(person)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Saves the hash of an unchanged password, unless the password was changed meanwhile.
+pub fn rehash(conn: &mut Connection, person: &Person, hash: &str) -> Result<(), Problem> {
+    let row = people::table
+        .find(person.id)
+        .filter(people::password_hash.eq(person.password_hash.clone()));
+    diesel::update(row)
+        .set(people::password_hash.eq(Some(hash)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Saves a membership, guarded by the version it was loaded at.
+pub fn save_membership(conn: &mut Connection, membership: &Membership, loaded: i32) -> Result<(), Problem> {
+    let row = memberships::table
+        .find((membership.tenant_id, membership.person_id))
+        .filter(memberships::version.eq(loaded));
+    match diesel::update(row).set(membership).execute(conn)? {
+        1 => Ok(()),
+        _ => Err(Problem::lost_race()),
+    }
+}
+
+/// Saves a tenant, guarded by the version it was loaded at.
+pub fn save_tenant(conn: &mut Connection, tenant: &Tenant, loaded: i32) -> Result<(), Problem> {
+    let row = tenants::table.find(tenant.id).filter(tenants::version.eq(loaded));
+    match diesel::update(row).set(tenant).execute(conn)? {
+        1 => Ok(()),
+        _ => Err(Problem::lost_race()),
+    }
+}
+
+/// Replaces the regions of a tenant.
+pub fn replace_regions(conn: &mut Connection, tenant: TenantId, regions: &[String]) -> Result<(), Problem> {
+    diesel::delete(tenant_regions::table.filter(tenant_regions::tenant_id.eq(tenant))).execute(conn)?;
+    for region in regions {
+        let row = (
+            tenant_regions::tenant_id.eq(tenant),
+            tenant_regions::region.eq(region),
+        );
+        diesel::insert_into(tenant_regions::table)
+            .values(row)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Replaces the services that a tenant subscribes to.
+pub fn replace_services(conn: &mut Connection, tenant: TenantId, services: &[String]) -> Result<(), Problem> {
+    diesel::delete(tenant_services::table.filter(tenant_services::tenant_id.eq(tenant))).execute(conn)?;
+    for service in services {
+        let row = (
+            tenant_services::tenant_id.eq(tenant),
+            tenant_services::service.eq(service),
+        );
+        diesel::insert_into(tenant_services::table)
+            .values(row)
+            .execute(conn)?;
+    }
+    Ok(())
 }
 
 /// Adds a person.
@@ -174,24 +319,8 @@ pub fn create_tenant(
     contacts: &[Contact],
 ) -> Result<(), Problem> {
     diesel::insert_into(tenants::table).values(tenant).execute(conn)?;
-    for region in regions {
-        let row = (
-            tenant_regions::tenant_id.eq(tenant.id),
-            tenant_regions::region.eq(region),
-        );
-        diesel::insert_into(tenant_regions::table)
-            .values(row)
-            .execute(conn)?;
-    }
-    for service in services {
-        let row = (
-            tenant_services::tenant_id.eq(tenant.id),
-            tenant_services::service.eq(service),
-        );
-        diesel::insert_into(tenant_services::table)
-            .values(row)
-            .execute(conn)?;
-    }
+    replace_regions(conn, tenant.id, regions)?;
+    replace_services(conn, tenant.id, services)?;
     for contact in contacts {
         diesel::insert_into(tenant_contacts::table)
             .values(contact)

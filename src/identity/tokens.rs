@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
 use super::model::Role;
-use crate::db::{Moment, PersonId, TenantId};
+use super::session::Lasting;
+use crate::db::{Moment, PersonId, SessionId, TenantId};
 use crate::problem::{Code, Problem};
 
 /// Who the tokens are for.
@@ -31,6 +32,12 @@ pub struct Claims {
     pub tenant: TenantId,
     /// The role there.
     pub role: Role,
+    /// The session; none in a token that was minted on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<SessionId>,
+    /// Whether a second factor has to be set up before anything else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_enrol: bool,
     /// Issued at, in seconds since 1970.
     pub iat: i64,
     /// Not valid before.
@@ -67,8 +74,27 @@ impl Tokens {
         self.lifetime.num_seconds()
     }
 
-    /// A token for a person in a role at a tenant.
+    /// A token for a person in a role at a tenant, of no session.
     pub fn mint(&self, sub: PersonId, tenant: TenantId, role: Role, now: Moment) -> Result<String, Problem> {
+        self.sign((sub, tenant, role), (None, false), now)
+    }
+
+    /// A token of a session.
+    pub fn of_session(&self, lasting: &Lasting, now: Moment) -> Result<String, Problem> {
+        let (tenant, person) = lasting.membership;
+        self.sign(
+            (person, tenant, lasting.role),
+            (Some(lasting.id), lasting.must_enrol),
+            now,
+        )
+    }
+
+    fn sign(
+        &self,
+        (sub, tenant, role): (PersonId, TenantId, Role),
+        (sid, must_enrol): (Option<SessionId>, bool),
+        now: Moment,
+    ) -> Result<String, Problem> {
         let key = self.keys.newest()?;
         let iat = now.utc().timestamp();
         let claims = Claims {
@@ -77,6 +103,8 @@ impl Tokens {
             sub,
             tenant,
             role,
+            sid,
+            must_enrol,
             iat,
             nbf: iat,
             exp: iat.saturating_add(self.lifetime_seconds()),
@@ -88,16 +116,17 @@ impl Tokens {
     }
 
     /// What the token says, if it is one of ours and valid now.
-    pub fn verify(&self, token: &str, now: Moment) -> Result<Claims, Problem> {
+    pub async fn verify(&self, token: &str, now: Moment) -> Result<Claims, Problem> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| refused())?;
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return Err(refused());
         }
-        let key = header
-            .kid
-            .as_deref()
-            .and_then(|kid| self.keys.find(kid))
-            .ok_or_else(refused)?;
+        // Keys that a token brings along, or says where to get (RFC 8725 §3.10).
+        if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
+            return Err(refused());
+        }
+        let kid = header.kid.as_deref().ok_or_else(refused)?;
+        let key = self.keys.find_or_look(kid, now).await?.ok_or_else(refused)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[&self.issuer]);
@@ -114,6 +143,22 @@ impl Tokens {
 }
 
 impl Claims {
+    /// What stands for the claims of an API key: its row says until when it can be used.
+    pub fn of_key(sub: PersonId, tenant: TenantId, role: Role) -> Self {
+        Self {
+            iss: String::new(),
+            aud: AUDIENCE.to_owned(),
+            sub,
+            tenant,
+            role,
+            sid: None,
+            must_enrol: false,
+            iat: 0,
+            nbf: 0,
+            exp: i64::MAX,
+        }
+    }
+
     /// Whether the token is valid at this time.
     pub fn check_time(&self, now: Moment) -> Result<(), Problem> {
         let now = now.utc().timestamp();

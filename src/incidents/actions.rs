@@ -36,7 +36,7 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
         return Err(Problem::invalid("/status", detail));
     }
     let (services, regions) = (unique(&form.services), unique(&form.regions));
-    identity::actions::known_slugs(conn, &regions, &services)?;
+    identity::actions::tenant::known_slugs(conn, &regions, &services)?;
     if let Some(follows) = form.follows
         && store::visible(conn, Scope::All, false, follows)?.is_none()
     {

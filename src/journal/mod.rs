@@ -15,14 +15,26 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key" }
 }
 
 text_enum! {
     /// What can happen, in the past tense.
     EventKind {
         TenantCreated = "tenant_created",
+        TenantChanged = "tenant_changed",
         UserCreated = "user_created",
+        UserInvited = "user_invited",
+        InvitationAccepted = "invitation_accepted",
+        UserChanged = "user_changed",
+        SignedIn = "signed_in",
+        RefreshTokenReused = "refresh_token_reused",
+        PasswordResetAsked = "password_reset_asked",
+        PasswordChanged = "password_changed",
+        SecondFactorAdded = "second_factor_added",
+        SecondFactorRemoved = "second_factor_removed",
+        ApiKeyCreated = "api_key_created",
+        ApiKeyRevoked = "api_key_revoked",
         QueueCreated = "queue_created",
         ShiftsReplaced = "shifts_replaced",
         RoutingReplaced = "routing_replaced",
@@ -199,6 +211,16 @@ pub fn history<T>(
         query = query.filter(events::internal.eq(false));
     }
     Ok(query.load(conn)?)
+}
+
+/// The place of the next event of a subject; the caller holds a lock on it.
+pub fn next_seq<T>(conn: &mut Connection, tenant: TenantId, subject: Id<T>) -> Result<i32, Problem> {
+    let last: Option<i32> = events::table
+        .filter(events::tenant_id.eq(tenant))
+        .filter(events::subject_id.eq(subject.of::<crate::db::SubjectNoun>()))
+        .select(diesel::dsl::max(events::seq))
+        .first(conn)?;
+    Ok(last.unwrap_or(0).saturating_add(1))
 }
 
 /// One event.

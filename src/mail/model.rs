@@ -55,6 +55,11 @@ text_enum! {
         RequestCommented = "request_commented",
         RequestResolved = "request_resolved",
         WatcherAdded = "watcher_added",
+        Invitation = "invitation",
+        PasswordReset = "password_reset",
+        PasswordChanged = "password_changed",
+        SecondFactorAdded = "second_factor_added",
+        SecondFactorRemoved = "second_factor_removed",
         /// None of these: a row that this version cannot send, and that is seen nevertheless.
         Unknown = "unknown",
     }

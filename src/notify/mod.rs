@@ -4,6 +4,7 @@
 //! events of a request into its own mail, `messages` finds the words. Each is a step that does a bounded piece of work
 //! in one transaction, driven by state, so that any number of processes may run it and a crash repeats nothing.
 
+mod account_mail;
 pub mod audience;
 pub mod cascade;
 pub mod messages;

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::account_mail;
 use crate::db::{CommentId, Connection, Moment, RequestId};
 use crate::identity;
 use crate::incidents;
-use crate::journal::{self, Event, EventKind, Reader, Side};
+use crate::journal::{self, Event, EventKind, Reader, Side, SubjectKind};
 use crate::mail::{self, Delivery, DeliveryKind, Priority, Recipient, Step};
 use crate::problem::Problem;
 use crate::requests::{self, Cause, Request};
@@ -31,6 +32,9 @@ pub fn step(conn: &mut Connection, now: Moment) -> Result<Step, Problem> {
 }
 
 fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Delivery>, Problem> {
+    if event.subject_kind == SubjectKind::Person {
+        return account_mail::mail_of(conn, event, now);
+    }
     let id: RequestId = event.subject_id.of();
     let Some(request) = requests::store::find(conn, event.tenant_id, id)? else {
         return Ok(Vec::new());

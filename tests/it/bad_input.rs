@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::desk::{Reply, TestDesk, User};
 use crate::migrations::contents;
-use crate::spec::{Cast, Operation, Shape, Spec};
+use crate::spec::{Cast, OPEN, Operation, Shape, Spec};
 
 const MIB: usize = 1 << 20;
 
@@ -828,7 +828,7 @@ async fn headers_that_cannot_be_read_are_400() {
     let mut walk = Walk::begin().await;
     let long = "k".repeat(256);
     for (operation, body, path) in walk.forms() {
-        if operation.id == "login" {
+        if OPEN.contains(&operation.id.as_str()) || operation.id == "logout" {
             continue;
         }
         for value in ["3", "\"3", "abc", "\"3\", 4", "\"3\"; \"4\"", "W/3"] {

@@ -302,6 +302,19 @@ fn a_bad_setting_is_named_with_what_is_allowed() {
             "0s",
             "a duration",
         ),
+        (
+            "session-lifetime",
+            "ALLCLEAR_SESSION_LIFETIME",
+            "ever",
+            "a duration",
+        ),
+        ("session-idle", "ALLCLEAR_SESSION_IDLE", "0s", "a duration"),
+        (
+            "second-factor",
+            "ALLCLEAR_SECOND_FACTOR",
+            "all",
+            "`nobody` or `staff`",
+        ),
         ("mail-lease", "ALLCLEAR_MAIL_LEASE", "15", "a duration"),
         (
             "mail-in-flight",

@@ -207,6 +207,12 @@ impl TestDesk {
         self.operator.url = url;
     }
 
+    /// The same with other settings.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.restart().await;
+    }
+
     /// Somebody of the provider's.
     pub async fn staff(&self, name: &str, role: &str) -> User {
         let email = format!("{name}@provider.example");
@@ -242,6 +248,11 @@ impl TestDesk {
             email: form["email"].as_str().unwrap().to_owned(),
             name: form["name"].as_str().unwrap().to_owned(),
         }
+    }
+
+    /// The same person, signed in again: the token has expired.
+    pub async fn again(&self, user: &User) -> User {
+        User::sign_in(&self.http, self.url(), &user.email).await
     }
 
     /// A caller without a token.
@@ -340,6 +351,10 @@ impl User {
     /// With `If-Match: *`: tests of preconditions make their calls themselves.
     pub async fn post(&self, path: &str, body: Value) -> Reply {
         Reply::of(self.call(Method::POST, path).header("if-match", "*").json(&body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        Reply::of(self.call(Method::PATCH, path).header("if-match", "*").json(&body)).await
     }
 
     pub async fn put(&self, path: &str, body: Value) -> Reply {

@@ -11,6 +11,7 @@
 mod desk;
 mod mailbox;
 
+mod accounts;
 mod architecture;
 mod bad_input;
 mod command_line;

@@ -8,8 +8,10 @@ use std::str::FromStr as _;
 use askama::Template;
 use chrono_tz::Tz;
 
-use super::own_mail;
+use super::{account_mail, own_mail};
 use crate::db::{Connection, Moment};
+use crate::identity::keys::Secret;
+use crate::identity::mailed;
 use crate::incidents::{self, Incident};
 use crate::mail::{self, Content, Delivery, DeliveryKind, Render};
 use crate::problem::Problem;
@@ -20,13 +22,15 @@ use crate::text::cleaned;
 #[derive(Clone, Debug)]
 pub struct Messages {
     public_url: String,
+    seal: Secret,
 }
 
 impl Messages {
-    /// With links to this address.
-    pub fn new(public_url: &str) -> Self {
+    /// With links to this address; `seal` makes the tokens in some of them.
+    pub fn new(public_url: &str, seal: Secret) -> Self {
         Self {
             public_url: public_url.to_owned(),
+            seal,
         }
     }
 }
@@ -44,6 +48,11 @@ impl Render for Messages {
             | DeliveryKind::RequestCommented
             | DeliveryKind::RequestResolved
             | DeliveryKind::WatcherAdded => self.request_mail(conn, delivery),
+            DeliveryKind::Invitation
+            | DeliveryKind::PasswordReset
+            | DeliveryKind::PasswordChanged
+            | DeliveryKind::SecondFactorAdded
+            | DeliveryKind::SecondFactorRemoved => self.account_mail(conn, delivery),
             DeliveryKind::Unknown => Err(Problem::internal("there are no words for a message of this kind")),
         }
     }
@@ -113,7 +122,49 @@ struct RequestMail {
     link: String,
 }
 
+#[derive(Template)]
+#[template(path = "account/mail.txt", escape = "none")]
+struct AccountText<'a>(&'a AccountMail);
+
+#[derive(Template)]
+#[template(path = "account/mail.html")]
+struct AccountHtml<'a>(&'a AccountMail);
+
+/// What a mail about somebody's account says.
+struct AccountMail {
+    kind: DeliveryKind,
+    headline: &'static str,
+    said: &'static str,
+    name: String,
+    at: String,
+    link: Option<String>,
+}
+
 impl Messages {
+    fn account_mail(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {
+        let event = own_mail::event_of(conn, delivery)?.ok_or_else(|| Problem::not_found("event"))?;
+        let token = account_mail::token_id(&event);
+        let page = account_mail::page(conn, &event)?;
+        let content = AccountMail {
+            kind: delivery.kind,
+            headline: headline(delivery.kind),
+            said: said(delivery.kind),
+            name: cleaned(&delivery.name),
+            at: local(event.at, &delivery.time_zone),
+            // Behind the number sign: a browser sends it to nobody.
+            link: token.map(|id| {
+                let token = mailed::text(&self.seal, delivery.tenant_id, id);
+                format!("{}/account/{page}#{token}", self.public_url)
+            }),
+        };
+        Ok(Content {
+            subject: content.headline.to_owned(),
+            text: AccountText(&content).render().map_err(Problem::internal)?,
+            html: AccountHtml(&content).render().map_err(Problem::internal)?,
+            thread_root: format!("account.{}", event.id),
+        })
+    }
+
     fn status_mail(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {
         let broadcast = mail::store::find_broadcast(conn, delivery.event_id)?;
         let broadcast = broadcast.ok_or_else(|| Problem::not_found("broadcast"))?;
@@ -227,7 +278,28 @@ fn headline(kind: DeliveryKind) -> &'static str {
         DeliveryKind::RequestCommented => "New reply",
         DeliveryKind::RequestResolved => "Resolved",
         DeliveryKind::WatcherAdded => "You were added as a watcher",
+        DeliveryKind::Invitation => "You are invited",
+        DeliveryKind::PasswordReset => "Set a new password",
+        DeliveryKind::PasswordChanged => "Your password was changed",
+        DeliveryKind::SecondFactorAdded => "A second factor was set up",
+        DeliveryKind::SecondFactorRemoved => "Your second factor was removed",
         DeliveryKind::Unknown => "",
+    }
+}
+
+/// What a mail about an account says below its headline.
+fn said(kind: DeliveryKind) -> &'static str {
+    match kind {
+        DeliveryKind::Invitation => {
+            "You are invited to the support desk of your provider. The link is good for seven days."
+        }
+        DeliveryKind::PasswordReset => {
+            "Somebody asked for a new password for your account. The link is good for an hour. If it was not you, do nothing."
+        }
+        DeliveryKind::PasswordChanged => {
+            "All sessions have ended. If it was not you, ask for a new password at once and tell whoever runs the desk."
+        }
+        _ => "If it was not you, change your password and tell whoever runs the desk.",
     }
 }
 

@@ -148,7 +148,9 @@ fn tenant(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result<T
     let not_yours = |field: &str| Problem::invalid(format!("/{field}"), "is only for staff");
     let id = match (caller.scope(), form.tenant_id) {
         (Scope::Tenant(_), Some(_)) => return Err(not_yours("tenant_id")),
-        (Scope::Tenant(_), None) if form.requester.is_some() => return Err(not_yours("requester")),
+        (Scope::Tenant(_), None) if form.requester.is_some() && !caller.is_key() => {
+            return Err(not_yours("requester"));
+        }
         (Scope::Tenant(own), None) => own,
         (Scope::All, Some(tenant)) if tenant != PROVIDER => tenant,
         (Scope::All, Some(_)) => return Err(Problem::invalid("/tenant_id", "there is no such tenant")),
@@ -246,17 +248,20 @@ fn requester(
     tenant: &Tenant,
     now: Moment,
 ) -> Result<Person, Problem> {
-    let id = match (&form.requester, caller.is_staff()) {
+    let id = match (&form.requester, caller.is_staff() || caller.is_key()) {
         (_, false) => caller.person(),
         (Some(named), true) => {
             let email = text::email_address(&named.email).unwrap_or_default();
             let whom = (email.as_str(), named.name.as_str());
             let ways = (tenant.locale.as_str(), tenant.time_zone.as_str());
-            let id = identity::actions::find_or_create_contact(conn, whom, ways, now)?;
+            let id = identity::actions::user::find_or_create_contact(conn, whom, ways, now)?;
             refuse_foreigners(conn, id, tenant.id)?;
             id
         }
-        (None, true) => return Err(Problem::invalid("/requester", "is needed from staff")),
+        (None, true) => {
+            let detail = "is needed from staff and from API keys";
+            return Err(Problem::invalid("/requester", detail));
+        }
     };
     identity::store::person(conn, id)?.ok_or_else(|| Problem::internal("the requester has gone"))
 }

@@ -1,27 +1,19 @@
-//! The verbs of identity: sign in, create tenants and users.
+//! The verbs of tenants: create, change.
 
+use diesel::prelude::*;
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::model::{Contact, Membership, Person, Plan, Role, Tenant, TenantView, UserView};
-use super::{Caller, Right, store};
+use super::{language, zone};
 use crate::db::schema::{regions, services};
-use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, Scope, TenantId};
+use crate::db::{Connection, Id, Moment, PROVIDER, TenantId, lock};
+use crate::identity::model::{Contact, Plan, Tenant, TenantView};
+use crate::identity::{Caller, Right, store};
 use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::problem::{Code, FieldError, Problem};
 use crate::text;
-
-use diesel::prelude::*;
-
-fn language() -> String {
-    "en".to_owned()
-}
-
-fn zone() -> String {
-    "UTC".to_owned()
-}
 
 /// A new tenant.
 #[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
@@ -74,34 +66,38 @@ pub struct NewContact {
     pub time_zone: Option<String>,
 }
 
-/// A new user.
+/// What changes of a tenant; what is left out stays.
 #[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewUser {
-    /// The address, which signs in.
-    #[garde(custom(text::email))]
-    pub email: String,
-    /// The name.
-    #[garde(custom(text::line::<200>))]
-    pub name: String,
-    /// The role.
-    #[garde(skip)]
-    pub role: Role,
-    /// The tenant, for the roles of a tenant; not from a tenant's own administrator.
+pub struct TenantChange {
+    /// Its name.
+    #[serde(default)]
+    #[garde(inner(custom(text::line::<200>)))]
+    pub name: Option<String>,
+    /// Slugs of all its regions.
+    #[serde(default)]
+    #[garde(inner(length(min = 1, max = 100), inner(custom(text::slug))))]
+    pub regions: Option<Vec<String>>,
+    /// Slugs of all the services it subscribes to.
+    #[serde(default)]
+    #[garde(inner(length(min = 1, max = 500), inner(custom(text::slug))))]
+    pub services: Option<Vec<String>>,
+    /// Its support plan.
     #[serde(default)]
     #[garde(skip)]
-    pub tenant_id: Option<TenantId>,
-    /// The password, 12 to 200 characters.
-    #[garde(length(chars, min = 12, max = 200), custom(text::line::<200>))]
-    pub password: String,
-    /// The language.
-    #[serde(default = "language")]
-    #[garde(custom(text::locale))]
-    pub locale: String,
-    /// The IANA time zone.
-    #[serde(default = "zone")]
-    #[garde(custom(text::time_zone))]
-    pub time_zone: String,
+    pub plan: Option<Plan>,
+    /// Its language.
+    #[serde(default)]
+    #[garde(inner(custom(text::locale)))]
+    pub locale: Option<String>,
+    /// Its IANA time zone.
+    #[serde(default)]
+    #[garde(inner(custom(text::time_zone)))]
+    pub time_zone: Option<String>,
+    /// Whether its people and keys are kept out.
+    #[serde(default)]
+    #[garde(skip)]
+    pub disabled: Option<bool>,
 }
 
 /// Creates a tenant.
@@ -204,126 +200,66 @@ pub fn known_slugs(
     }
 }
 
-/// Creates a user; the hash of the password is computed before the transaction.
-pub fn create_user(
+/// Changes a tenant.
+pub fn change_tenant(
     conn: &mut Connection,
     caller: &Caller,
-    form: &NewUser,
-    password_hash: &str,
-) -> Result<UserView, Problem> {
-    caller.require(Right::ManageUsers)?;
-    let tenant_id = tenant_of_user(conn, caller, form)?;
-    let email = text::email_address(&form.email).unwrap_or_default();
+    id: TenantId,
+    form: &TenantChange,
+) -> Result<TenantView, Problem> {
+    caller.require(Right::ManageTenants)?;
+    lock::exclusive(conn, lock::Key::of(id))?;
+    let found = store::tenant(conn, id)?.filter(|tenant| tenant.id != PROVIDER);
+    let before = found.ok_or_else(|| Problem::not_found("tenant"))?;
+    let standing = if before.disabled { "disabled" } else { "active" };
+    caller.if_match.require(before.version, standing)?;
+    let (regions, services) = (
+        form.regions.as_deref().map(unique),
+        form.services.as_deref().map(unique),
+    );
+    known_slugs(
+        conn,
+        regions.as_deref().unwrap_or_default(),
+        services.as_deref().unwrap_or_default(),
+    )?;
     let now = caller.now();
-    crate::db::lock::exclusive(conn, crate::db::lock::Key::named(&format!("person {email}")))?;
-    if store::person_by_email(conn, &email)?.is_some() {
-        return Err(Problem::new(
-            Code::AlreadyExists,
-            format!("there is somebody with the address {email}"),
-        ));
+    let mut tenant = before.clone();
+    tenant.name = form
+        .name
+        .as_deref()
+        .map_or(tenant.name, |name| name.trim().to_owned());
+    tenant.plan = form.plan.unwrap_or(tenant.plan);
+    tenant.locale = form.locale.clone().unwrap_or(tenant.locale);
+    tenant.time_zone = form.time_zone.clone().unwrap_or(tenant.time_zone);
+    tenant.disabled = form.disabled.unwrap_or(tenant.disabled);
+    tenant.version = before.version.saturating_add(1);
+    tenant.updated_at = now;
+    store::save_tenant(conn, &tenant, before.version)?;
+    if let Some(regions) = &regions {
+        store::replace_regions(conn, id, regions)?;
     }
-    let person = Person {
-        id: Id::at(now),
-        email,
-        name: form.name.trim().to_owned(),
-        password_hash: Some(password_hash.to_owned()),
-        locale: form.locale.clone(),
-        time_zone: form.time_zone.clone(),
-        disabled: false,
-        created_at: now,
-        updated_at: now,
-    };
-    let membership = Membership {
-        tenant_id,
-        person_id: person.id,
-        role: form.role,
-        created_at: now,
-    };
-    store::create_person(conn, &person)?;
-    store::create_membership(conn, &membership)?;
+    if let Some(services) = &services {
+        store::replace_services(conn, id, services)?;
+    }
+    let data = json!({
+        "from": described(&before), "to": described(&tenant),
+        "regions": regions, "services": services,
+    });
+    let seq = journal::next_seq(conn, id, id)?;
     let event = Event::new(
-        EventKind::UserCreated,
-        (SubjectKind::Person, person.id),
-        (tenant_id, 1),
+        EventKind::TenantChanged,
+        (SubjectKind::Tenant, id),
+        (id, seq),
         (&caller.actor(), now),
-        json!({"email": person.email, "role": form.role}),
+        data,
     );
     journal::record(conn, &event, &[])?;
-    Ok(UserView::of(person, &membership))
+    store::tenant_view(conn, tenant)
 }
 
-/// The tenant a new user belongs to; a tenant's administrator makes users of its own tenant only.
-fn tenant_of_user(conn: &mut Connection, caller: &Caller, form: &NewUser) -> Result<TenantId, Problem> {
-    match (caller.scope(), form.tenant_id, form.role.is_staff()) {
-        (Scope::Tenant(_), Some(_), _) => Err(Problem::invalid(
-            "/tenant_id",
-            "is not for you to name: it is your own",
-        )),
-        (Scope::Tenant(_), None, true) => {
-            Err(Problem::invalid("/role", "must be tenant_admin or tenant_viewer"))
-        }
-        (Scope::Tenant(own), None, false) => Ok(own),
-        (Scope::All, None, true) => Ok(PROVIDER),
-        (Scope::All, Some(_), true) => Err(Problem::invalid(
-            "/tenant_id",
-            "is only for tenant_admin and tenant_viewer",
-        )),
-        (Scope::All, None, false) => Err(Problem::invalid("/tenant_id", "is needed for this role")),
-        (Scope::All, Some(tenant), false) => match store::tenant(conn, tenant)? {
-            Some(found) if found.id != PROVIDER => Ok(found.id),
-            _ => Err(Problem::invalid("/tenant_id", "there is no such tenant")),
-        },
-    }
-}
-
-/// The person with this address, made as a contact (who gets mail and cannot sign in) if there is none.
-pub fn find_or_create_contact(
-    conn: &mut Connection,
-    (email, name): (&str, &str),
-    (locale, time_zone): (&str, &str),
-    now: Moment,
-) -> Result<PersonId, Problem> {
-    crate::db::lock::exclusive(conn, crate::db::lock::Key::named(&format!("person {email}")))?;
-    if let Some(person) = store::person_by_email(conn, email)? {
-        return Ok(person.id);
-    }
-    let person = Person {
-        id: Id::at(now),
-        email: email.to_owned(),
-        name: name.trim().to_owned(),
-        password_hash: None,
-        locale: locale.to_owned(),
-        time_zone: time_zone.to_owned(),
-        disabled: false,
-        created_at: now,
-        updated_at: now,
-    };
-    store::create_person(conn, &person)?;
-    Ok(person.id)
-}
-
-/// Chooses the membership that somebody signs in with.
-pub fn choose_membership(
-    memberships: Vec<Membership>,
-    wanted: Option<TenantId>,
-) -> Result<Membership, Problem> {
-    let mut fitting: Vec<_> = memberships
-        .into_iter()
-        .filter(|membership| wanted.is_none_or(|tenant| membership.tenant_id == tenant))
-        .collect();
-    match (fitting.len(), fitting.pop()) {
-        (1, Some(only)) => Ok(only),
-        (0, _) => Err(Problem::new(Code::SignInFailed, "e-mail or password is wrong")),
-        (_, last) => {
-            let tenants: Vec<_> = fitting
-                .into_iter()
-                .chain(last)
-                .map(|membership| membership.tenant_id)
-                .collect();
-            Err(
-                Problem::new(Code::TenantAmbiguous, "name the tenant with tenant_id")
-                    .with("tenants", tenants),
-            )
-        }
-    }
+fn described(tenant: &Tenant) -> serde_json::Value {
+    json!({
+        "name": tenant.name, "plan": tenant.plan, "locale": tenant.locale,
+        "time_zone": tenant.time_zone, "disabled": tenant.disabled,
+    })
 }

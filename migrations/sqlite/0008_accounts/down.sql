@@ -1,0 +1,10 @@
+DROP TABLE api_keys;
+DROP TABLE recovery_codes;
+DROP TABLE second_factors;
+DROP TABLE mailed_tokens;
+DROP TABLE refresh_tokens;
+DROP TABLE sessions;
+ALTER TABLE memberships DROP COLUMN updated_at;
+ALTER TABLE memberships DROP COLUMN version;
+ALTER TABLE memberships DROP COLUMN accepted;
+ALTER TABLE memberships DROP COLUMN disabled;

@@ -1,0 +1,387 @@
+//! The verbs of users: create, invite, change.
+
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{language, zone};
+use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, Scope, TenantId, lock};
+use crate::identity::keys::Secret;
+use crate::identity::mailed::{self, MailedKind};
+use crate::identity::model::{Membership, Person, Role, UserView};
+use crate::identity::{Caller, Right, second_factor, session, store};
+use crate::journal::{self, Event, EventKind, Reader, SubjectKind};
+use crate::problem::{Code, Problem};
+use crate::text;
+
+/// A new user.
+#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// The address, which signs in.
+    #[garde(custom(text::email))]
+    pub email: String,
+    /// The name.
+    #[garde(custom(text::line::<200>))]
+    pub name: String,
+    /// The role.
+    #[garde(skip)]
+    pub role: Role,
+    /// The tenant, for the roles of a tenant; not from a tenant's own administrator.
+    #[serde(default)]
+    #[garde(skip)]
+    pub tenant_id: Option<TenantId>,
+    /// The password, 12 to 200 characters; without one the user gets an invitation by mail.
+    #[serde(default)]
+    #[garde(inner(length(chars, min = 12, max = 200), custom(text::line::<200>)))]
+    pub password: Option<String>,
+    /// The language.
+    #[serde(default = "language")]
+    #[garde(custom(text::locale))]
+    pub locale: String,
+    /// The IANA time zone.
+    #[serde(default = "zone")]
+    #[garde(custom(text::time_zone))]
+    pub time_zone: String,
+}
+
+/// What changes of a user; what is left out stays.
+#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserChange {
+    /// The name.
+    #[serde(default)]
+    #[garde(inner(custom(text::line::<200>)))]
+    pub name: Option<String>,
+    /// The role: of the same side, staff or tenant.
+    #[serde(default)]
+    #[garde(skip)]
+    pub role: Option<Role>,
+    /// Whether the user is kept out.
+    #[serde(default)]
+    #[garde(skip)]
+    pub disabled: Option<bool>,
+    /// The language.
+    #[serde(default)]
+    #[garde(inner(custom(text::locale)))]
+    pub locale: Option<String>,
+    /// The IANA time zone.
+    #[serde(default)]
+    #[garde(inner(custom(text::time_zone)))]
+    pub time_zone: Option<String>,
+}
+
+/// Creates a user; the hash of the password, if one is given, is computed before the transaction.
+///
+/// Somebody who is known already, as a contact or at another tenant, keeps the name and password that there are, and,
+/// unless an operator asks, has to agree: nobody learns from the answer who is whose customer.
+pub fn create_user(
+    conn: &mut Connection,
+    caller: &Caller,
+    form: &NewUser,
+    (password_hash, seal): (Option<&str>, &Secret),
+) -> Result<UserView, Problem> {
+    caller.require(Right::ManageUsers)?;
+    let tenant_id = tenant_for(conn, caller, form.tenant_id, form.role)?;
+    let email = text::email_address(&form.email).unwrap_or_default();
+    let now = caller.now();
+    lock::exclusive(conn, lock::Key::named(&format!("person {email}")))?;
+    let (person, is_new) = match store::person_by_email(conn, &email)? {
+        None => (create_person(conn, form, email, password_hash, now)?, true),
+        Some(known) => (known, false),
+    };
+    if store::membership(conn, tenant_id, person.id)?.is_some() {
+        let email = person.email;
+        return Err(Problem::new(
+            Code::AlreadyExists,
+            format!("there is a user with the address {email}"),
+        ));
+    }
+    let mut membership = Membership::new(tenant_id, person.id, form.role, now);
+    membership.accepted = is_new || person.password_hash.is_none() || caller.is_staff();
+    store::create_membership(conn, &membership)?;
+    let data = json!({"email": person.email, "role": form.role});
+    note(conn, caller, (EventKind::UserCreated, &membership), data, &[])?;
+    if UserView::standing(&person, &membership) == "invited" {
+        invite_member(conn, caller, &membership, seal)?;
+    }
+    Ok(UserView::of(person, &membership))
+}
+
+fn create_person(
+    conn: &mut Connection,
+    form: &NewUser,
+    email: String,
+    password_hash: Option<&str>,
+    now: Moment,
+) -> Result<Person, Problem> {
+    let person = Person {
+        id: Id::at(now),
+        email,
+        name: form.name.trim().to_owned(),
+        password_hash: password_hash.map(str::to_owned),
+        locale: form.locale.clone(),
+        time_zone: form.time_zone.clone(),
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+    };
+    store::create_person(conn, &person)?;
+    Ok(person)
+}
+
+/// Sends an invitation (again) to a user who has not accepted yet.
+pub fn invite(
+    conn: &mut Connection,
+    caller: &Caller,
+    (tenant, id): (Option<TenantId>, PersonId),
+    seal: &Secret,
+) -> Result<(), Problem> {
+    caller.require(Right::ManageUsers)?;
+    let (person, membership) = user(conn, caller, tenant, id)?;
+    let standing = UserView::standing(&person, &membership);
+    if standing != "invited" {
+        return Err(Problem::new(
+            Code::Conflict,
+            format!("the user is {standing}, not invited"),
+        ));
+    }
+    invite_member(conn, caller, &membership, seal)
+}
+
+fn invite_member(
+    conn: &mut Connection,
+    caller: &Caller,
+    membership: &Membership,
+    seal: &Secret,
+) -> Result<(), Problem> {
+    let whose = (membership.tenant_id, membership.person_id);
+    match mailed::issue(conn, MailedKind::Invitation, whose, seal, caller.now())? {
+        // The one that was just sent will do.
+        None => Ok(()),
+        Some(token) => {
+            let data = json!({"internal": {"token_id": token}});
+            note(
+                conn,
+                caller,
+                (EventKind::UserInvited, membership),
+                data,
+                &[Reader::Notify],
+            )
+        }
+    }
+}
+
+/// The user of this id that the caller may see: of its tenant, or for staff of the tenant that is named, or of the
+/// only one.
+pub fn user(
+    conn: &mut Connection,
+    caller: &Caller,
+    tenant: Option<TenantId>,
+    id: PersonId,
+) -> Result<(Person, Membership), Problem> {
+    let tenant = match caller.scope() {
+        Scope::Tenant(own) if tenant.is_none_or(|named| named == own) => Some(own),
+        Scope::Tenant(_) => return Err(Problem::not_found("user")),
+        Scope::All => tenant,
+    };
+    let mut found = store::users_of(conn, id, tenant)?;
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(Problem::not_found("user")),
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => {
+            let tenants: Vec<TenantId> = found.iter().chain([&last]).map(|row| row.1.tenant_id).collect();
+            Err(
+                Problem::new(Code::TenantAmbiguous, "name the tenant with ?tenant_id=")
+                    .with("tenants", tenants),
+            )
+        }
+    }
+}
+
+/// Changes a user: what belongs to the membership, and of somebody who belongs nowhere else the rest too.
+pub fn change_user(
+    conn: &mut Connection,
+    caller: &Caller,
+    (tenant, id): (Option<TenantId>, PersonId),
+    form: &UserChange,
+) -> Result<UserView, Problem> {
+    caller.require(Right::ManageUsers)?;
+    lock::exclusive(conn, lock::Key::of(id))?;
+    let (person, before) = user(conn, caller, tenant, id)?;
+    caller
+        .if_match
+        .require(before.version, UserView::standing(&person, &before))?;
+    let now = caller.now();
+    let mut membership = before.clone();
+    membership.role = form.role.unwrap_or(before.role);
+    membership.disabled = form.disabled.unwrap_or(before.disabled);
+    membership.version = before.version.saturating_add(1);
+    membership.updated_at = now;
+    allowed(conn, caller, &before, &membership)?;
+    let mut changed = person.clone();
+    changed.name = form
+        .name
+        .as_deref()
+        .map_or(changed.name, |name| name.trim().to_owned());
+    changed.locale = form.locale.clone().unwrap_or(changed.locale);
+    changed.time_zone = form.time_zone.clone().unwrap_or(changed.time_zone);
+    if described(&changed) != described(&person) {
+        if !matches!(caller.scope(), Scope::All) && store::users_of(conn, id, None)?.len() > 1 {
+            return Err(Problem::new(
+                Code::Conflict,
+                "the user belongs to others too: name, language and time zone are for the user to change",
+            ));
+        }
+        changed.updated_at = now;
+        store::save_person(conn, &changed)?;
+    }
+    store::save_membership(conn, &membership, before.version)?;
+    if membership.disabled && !before.disabled {
+        session::store::end_all(conn, id, &[membership.tenant_id], now)?;
+        mailed::revoke(conn, id, &[membership.tenant_id])?;
+    }
+    let data = json!({
+        "from": {"role": before.role, "disabled": before.disabled, "person": described(&person)},
+        "to": {"role": membership.role, "disabled": membership.disabled, "person": described(&changed)},
+    });
+    note(conn, caller, (EventKind::UserChanged, &membership), data, &[])?;
+    Ok(UserView::of(changed, &membership))
+}
+
+/// What nobody may do to a user: move it across the wall, lock oneself out, leave the installation without operator.
+fn allowed(
+    conn: &mut Connection,
+    caller: &Caller,
+    before: &Membership,
+    after: &Membership,
+) -> Result<(), Problem> {
+    if before.role.is_staff() != after.role.is_staff() {
+        return Err(Problem::invalid(
+            "/role",
+            "must stay on its side: staff or tenant",
+        ));
+    }
+    let less = after.disabled || after.role != before.role;
+    if less && before.person_id == caller.person() {
+        return Err(Problem::new(
+            Code::Conflict,
+            "somebody else has to take your own rights away",
+        ));
+    }
+    if less && before.role == Role::Operator {
+        lock::exclusive(conn, lock::Key::named("operators"))?;
+        if store::active_operators(conn)? < 2 {
+            return Err(Problem::new(Code::Conflict, "this is the last operator"));
+        }
+    }
+    Ok(())
+}
+
+fn described(person: &Person) -> Value {
+    json!({"name": person.name, "locale": person.locale, "time_zone": person.time_zone})
+}
+
+/// Takes away the second factor of a user who has lost it.
+pub fn remove_second_factor(
+    conn: &mut Connection,
+    caller: &Caller,
+    (tenant, id): (Option<TenantId>, PersonId),
+) -> Result<(), Problem> {
+    caller.require(Right::ManageUsers)?;
+    let (_, membership) = user(conn, caller, tenant, id)?;
+    if store::users_of(conn, id, None)?.len() > 1 && !matches!(caller.scope(), Scope::All) {
+        return Err(Problem::new(
+            Code::Conflict,
+            "the user belongs to others too: ask the provider",
+        ));
+    }
+    if !second_factor::remove(conn, id)? {
+        return Err(Problem::not_found("second factor"));
+    }
+    session::store::end_all(conn, id, &[membership.tenant_id], caller.now())?;
+    note(
+        conn,
+        caller,
+        (EventKind::SecondFactorRemoved, &membership),
+        json!({}),
+        &[Reader::Notify],
+    )
+}
+
+fn note(
+    conn: &mut Connection,
+    caller: &Caller,
+    (kind, membership): (EventKind, &Membership),
+    data: Value,
+    readers: &[Reader],
+) -> Result<(), Problem> {
+    let (tenant, person) = (membership.tenant_id, membership.person_id);
+    lock::exclusive(conn, lock::Key::of(person))?;
+    let seq = journal::next_seq(conn, tenant, person)?;
+    let subject = (SubjectKind::Person, person);
+    let event = Event::new(
+        kind,
+        subject,
+        (tenant, seq),
+        (&caller.actor(), caller.now()),
+        data,
+    );
+    journal::record(conn, &event, readers)
+}
+
+/// The tenant of a new user or key; a tenant's administrator makes those of its own tenant only.
+pub fn tenant_for(
+    conn: &mut Connection,
+    caller: &Caller,
+    named: Option<TenantId>,
+    role: Role,
+) -> Result<TenantId, Problem> {
+    match (caller.scope(), named, role.is_staff()) {
+        (Scope::Tenant(_), Some(_), _) => Err(Problem::invalid(
+            "/tenant_id",
+            "is not for you to name: it is your own",
+        )),
+        (Scope::Tenant(_), None, true) => {
+            Err(Problem::invalid("/role", "must be tenant_admin or tenant_viewer"))
+        }
+        (Scope::Tenant(own), None, false) => Ok(own),
+        (Scope::All, None, true) => Ok(PROVIDER),
+        (Scope::All, Some(_), true) => Err(Problem::invalid(
+            "/tenant_id",
+            "is only for tenant_admin and tenant_viewer",
+        )),
+        (Scope::All, None, false) => Err(Problem::invalid("/tenant_id", "is needed for this role")),
+        (Scope::All, Some(tenant), false) => match store::tenant(conn, tenant)? {
+            Some(found) if found.id != PROVIDER => Ok(found.id),
+            _ => Err(Problem::invalid("/tenant_id", "there is no such tenant")),
+        },
+    }
+}
+
+/// The person with this address, made as a contact (who gets mail and cannot sign in) if there is none.
+pub fn find_or_create_contact(
+    conn: &mut Connection,
+    (email, name): (&str, &str),
+    (locale, time_zone): (&str, &str),
+    now: Moment,
+) -> Result<PersonId, Problem> {
+    lock::exclusive(conn, lock::Key::named(&format!("person {email}")))?;
+    if let Some(person) = store::person_by_email(conn, email)? {
+        return Ok(person.id);
+    }
+    let person = Person {
+        id: Id::at(now),
+        email: email.to_owned(),
+        name: name.trim().to_owned(),
+        password_hash: None,
+        locale: locale.to_owned(),
+        time_zone: time_zone.to_owned(),
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+    };
+    store::create_person(conn, &person)?;
+    Ok(person.id)
+}

@@ -1,0 +1,272 @@
+//! Sessions: somebody signed in, once, somewhere. A session is a family of refresh tokens, each of which is used once:
+//! one that comes back a second time was stolen from somebody, and ends the family (RFC 9700 §4.14.2).
+
+pub mod api;
+pub mod store;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest};
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use serde_json::json;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use super::model::{Membership, Role};
+use super::opaque::Opaque;
+use super::second_factor;
+use super::store::standing;
+use crate::db::schema::{refresh_tokens, sessions};
+use crate::db::{Connection, Id, Moment, PersonId, SessionId, SessionNoun, TenantId};
+use crate::journal::{self, Actor, Event, EventKind, Side, SubjectKind};
+use crate::problem::Problem;
+use crate::settings::Settings;
+use crate::text;
+
+/// What a refresh token begins with.
+const PREFIX: &str = "alr_";
+
+/// Where a call comes from, as far as one can know.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The address.
+    pub address: String,
+    /// What the client says that it is, at most 200 characters.
+    pub agent: String,
+}
+
+impl FromRequest for Client {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let agent = request
+            .headers()
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        ready(Ok(Self {
+            address: request
+                .peer_addr()
+                .map(|peer| peer.ip().to_string())
+                .unwrap_or_default(),
+            agent: text::cleaned(agent).chars().take(200).collect(),
+        }))
+    }
+}
+
+/// What sessions are held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// From sign-in to the end, whatever happens.
+    pub lifetime: TimeDelta,
+    /// Without any use.
+    pub idle: TimeDelta,
+    /// Whether staff need a second factor.
+    pub staff_need_second_factor: bool,
+}
+
+impl Policy {
+    /// As it is set.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            lifetime: settings.session_lifetime,
+            idle: settings.session_idle,
+            staff_need_second_factor: settings.staff_need_second_factor,
+        }
+    }
+
+    /// Whether this person may do nothing before there is a second factor.
+    fn must_enrol(self, conn: &mut Connection, person: PersonId, role: Role) -> Result<bool, Problem> {
+        Ok(self.staff_need_second_factor && role.is_staff() && !second_factor::is_confirmed(conn, person)?)
+    }
+}
+
+/// A session: the row is the model.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = sessions, treat_none_as_default_value = false)]
+pub struct Session {
+    /// Where the person acts.
+    pub tenant_id: TenantId,
+    /// The id, which access tokens carry as `sid`.
+    pub id: SessionId,
+    /// Whose it is.
+    pub person_id: PersonId,
+    /// Where it was last used.
+    pub address: String,
+    /// With what.
+    pub agent: String,
+    /// When somebody signed in.
+    pub created_at: Moment,
+    /// When it was last refreshed.
+    pub last_used_at: Moment,
+    /// When it ends by itself.
+    pub expires_at: Moment,
+    /// When it was ended.
+    pub ended_at: Option<Moment>,
+}
+
+/// One refresh token, as it is kept.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = refresh_tokens, treat_none_as_default_value = false)]
+pub struct RefreshToken {
+    /// The tenant of its session.
+    pub tenant_id: TenantId,
+    /// Its session.
+    pub session_id: SessionId,
+    /// SHA-256 of its secret.
+    pub digest: String,
+    /// When it was used: once.
+    pub used_at: Option<Moment>,
+    /// Until when it can be used.
+    pub expires_at: Moment,
+}
+
+/// A session that goes on, and the token that it goes on with next time.
+#[derive(Debug)]
+pub struct Lasting {
+    /// The session.
+    pub id: SessionId,
+    /// Whose it is, where.
+    pub membership: (TenantId, PersonId),
+    /// The role there, now.
+    pub role: Role,
+    /// Whether a second factor has to be set up first.
+    pub must_enrol: bool,
+    /// The next refresh token.
+    pub refresh_token: String,
+}
+
+/// Begins a session for somebody whose sign-in was checked.
+pub fn begin(
+    conn: &mut Connection,
+    (member, name): (&Membership, &str),
+    client: &Client,
+    policy: Policy,
+    now: Moment,
+) -> Result<Lasting, Problem> {
+    let session = Session {
+        tenant_id: member.tenant_id,
+        id: Id::at(now),
+        person_id: member.person_id,
+        address: client.address.clone(),
+        agent: client.agent.clone(),
+        created_at: now,
+        last_used_at: now,
+        expires_at: now.plus(policy.lifetime),
+        ended_at: None,
+    };
+    store::create(conn, &session)?;
+    note(conn, &session, (EventKind::SignedIn, 1), (member.role, name), now)?;
+    Ok(Lasting {
+        id: session.id,
+        membership: (member.tenant_id, member.person_id),
+        role: member.role,
+        must_enrol: policy.must_enrol(conn, member.person_id, member.role)?,
+        refresh_token: next_token(conn, &session, policy, now)?,
+    })
+}
+
+fn next_token(
+    conn: &mut Connection,
+    session: &Session,
+    policy: Policy,
+    now: Moment,
+) -> Result<String, Problem> {
+    let token = Opaque::random(session.tenant_id, session.id);
+    let row = RefreshToken {
+        tenant_id: session.tenant_id,
+        session_id: session.id,
+        digest: token.digest(),
+        used_at: None,
+        expires_at: session.expires_at.min(now.plus(policy.idle)),
+    };
+    store::add_token(conn, &row)?;
+    Ok(token.text(PREFIX))
+}
+
+/// Takes a refresh token for the next one; `None` is a refusal, whose effect (the end of a family) is to be kept.
+pub fn refresh(
+    conn: &mut Connection,
+    token: &str,
+    client: &Client,
+    policy: Policy,
+    now: Moment,
+) -> Result<Option<Lasting>, Problem> {
+    let Some(token) = Opaque::<SessionNoun>::parse(PREFIX, token) else {
+        return Ok(None);
+    };
+    let Some(session) = store::find(conn, token.tenant, token.id)?.filter(|found| found.ended_at.is_none())
+    else {
+        return Ok(None);
+    };
+    let Some(kept) = store::token(conn, &session, &token.digest())? else {
+        return Ok(None);
+    };
+    let standing = standing(conn, session.person_id, session.tenant_id, None)?;
+    let (role, name) = standing.clone().unwrap_or((Role::TenantViewer, String::new()));
+    if kept.used_at.is_some() || !store::use_token(conn, &kept, now)? {
+        if end(conn, &session, now)? {
+            note(
+                conn,
+                &session,
+                (EventKind::RefreshTokenReused, 2),
+                (role, &name),
+                now,
+            )?;
+        }
+        return Ok(None);
+    }
+    if kept.expires_at <= now || standing.is_none() {
+        return Ok(None);
+    }
+    store::touch(conn, &session, client, now)?;
+    Ok(Some(Lasting {
+        id: session.id,
+        membership: (session.tenant_id, session.person_id),
+        role,
+        must_enrol: policy.must_enrol(conn, session.person_id, role)?,
+        refresh_token: next_token(conn, &session, policy, now)?,
+    }))
+}
+
+/// Ends the session that a refresh token belongs to; a token that is none is no error (RFC 7009 §2.2).
+pub fn end_by_token(conn: &mut Connection, token: &str, now: Moment) -> Result<(), Problem> {
+    let Some(token) = Opaque::<SessionNoun>::parse(PREFIX, token) else {
+        return Ok(());
+    };
+    match store::find(conn, token.tenant, token.id)? {
+        Some(session) if store::token(conn, &session, &token.digest())?.is_some() => {
+            end(conn, &session, now).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ends a session; `false` when it was over.
+pub fn end(conn: &mut Connection, session: &Session, now: Moment) -> Result<bool, Problem> {
+    store::end(conn, session.tenant_id, session.id, now)
+}
+
+fn note(
+    conn: &mut Connection,
+    session: &Session,
+    (kind, seq): (EventKind, i32),
+    (role, name): (Role, &str),
+    now: Moment,
+) -> Result<(), Problem> {
+    let actor = Actor {
+        side: if role.is_staff() {
+            Side::Staff
+        } else {
+            Side::Tenant
+        },
+        id: Some(session.person_id),
+        name: name.to_owned(),
+    };
+    let subject = (SubjectKind::Session, session.id);
+    let data = json!({"address": session.address, "agent": session.agent});
+    let event = Event::new(kind, subject, (session.tenant_id, seq), (&actor, now), data);
+    journal::record(conn, &event, &[])
+}
