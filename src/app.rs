@@ -29,7 +29,7 @@ use crate::identity::bootstrap::{self, FirstOperator};
 use crate::identity::keys::{Keys, Secret};
 use crate::identity::session::Policy;
 use crate::identity::tokens::Tokens;
-use crate::identity::{self, Remembered};
+use crate::identity::{self, Door, Remembered};
 use crate::mail::transport::Transport;
 use crate::mail::{self, Dispatcher};
 use crate::notify::messages::Messages;
@@ -49,6 +49,14 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .configure(queues::api::routes)
         .configure(mail::api::routes);
 }
+
+/// The paths of what belongs to tenants, and how one asks whose it is.
+const OF_TENANTS: &[(&str, identity::IsOf)] = &[
+    ("/v1/service-requests/{id}", requests::store::is_of),
+    ("/v1/users/{id}", identity::store::is_user_of),
+    ("/v1/tenants/{id}", identity::store::is_itself),
+    ("/v1/api-keys/{id}", identity::api_key::store::is_of),
+];
 
 /// The OpenAPI 3.1 document, from the code.
 pub fn document() -> OpenApi {
@@ -206,6 +214,7 @@ fn listen(
     let counts = web::Data::new(Counts::new(&registry).map_err(Problem::internal)?);
     let document = document();
     let known = web::Data::new(Routes::of(&document));
+    let door = web::Data::new(Door::of(&document, OF_TENANTS)?);
     let metrics_data = web::Data::new(Metrics::new(registry)?);
     let settings_data = web::Data::new(settings.clone());
     let clock = web::Data::new(clock.clone());
@@ -223,9 +232,12 @@ fn listen(
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
     let factory = move || {
         App::new()
+            // The last one is the outermost.
+            .wrap(from_fn(identity::guard))
             .wrap(from_fn(porch))
             .app_data(counts.clone())
             .app_data(known.clone())
+            .app_data(door.clone())
             .app_data(metrics_data.clone())
             .app_data(settings_data.clone())
             .app_data(clock.clone())

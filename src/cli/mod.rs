@@ -13,7 +13,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::db::{self, Location};
 use crate::identity::keys::{self, Secret};
-use crate::identity::{Role, store};
+use crate::identity::{Role, rights, store};
 use crate::problem::Problem;
 use crate::settings::{Given, Settings};
 use crate::text;
@@ -38,6 +38,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Print the OpenAPI document
     Spec,
+    /// Print who may do what, as the tables of docs/rights.md
+    Rights,
     /// Look after the keys that sign access tokens
     Keys(KeysArgs),
     /// Mint an access token for somebody, for development
@@ -101,6 +103,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             false => Err("the replay did not end as its logs do, or mail is missing".into()),
         },
         Command::Spec => print(&spec()?),
+        Command::Rights => print(rights::markdown().trim_end()),
         Command::Keys(args) => match args.command {
             KeysCommand::Rotate(given) => rotate_keys(given.check()?).await,
         },

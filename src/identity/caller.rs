@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use moka::sync::Cache;
 
 use super::api_key;
 use super::model::Role;
-use super::rights::{self, Right};
+use super::rights::{self, ForKeys, Reach, Right};
 use super::scopes::Grantable;
 use super::store;
 use super::tokens::{Claims, Tokens};
@@ -39,6 +39,34 @@ pub(super) struct Known {
     pub name: String,
     /// What an API key is limited to; a person has all of its role.
     pub scopes: Option<Vec<Grantable>>,
+}
+
+impl Known {
+    fn may(&self, right: Right) -> bool {
+        rights::allows(self.claims.role, right) && self.has_scope(right)
+    }
+
+    fn has_scope(&self, right: Right) -> bool {
+        match (&self.scopes, right.row().keys) {
+            (None, _) | (Some(_), ForKeys::Any) => true,
+            (Some(_), ForKeys::Never) => false,
+            (Some(scopes), ForKeys::With(scope)) => scopes.contains(&scope),
+        }
+    }
+
+    /// 403 without this right.
+    pub fn require(&self, right: Right) -> Result<(), Problem> {
+        if self.may(right) {
+            return Ok(());
+        }
+        let role = self.claims.role;
+        let detail = match right.row().keys {
+            _ if !rights::allows(role, right) => format!("a {role} may not do this"),
+            ForKeys::With(scope) => format!("the key lacks the scope `{scope}`"),
+            ForKeys::Any | ForKeys::Never => "this is for people, not for keys".to_owned(),
+        };
+        Err(Problem::new(Code::Forbidden, detail))
+    }
 }
 
 impl Default for Remembered {
@@ -101,6 +129,11 @@ impl Caller {
         }
     }
 
+    /// How far the caller reaches with this right.
+    pub fn reach(&self, right: Right) -> Option<Reach> {
+        rights::reach(self.role(), right)
+    }
+
     /// Now. Asked after a lock is taken, it is later than whatever the lock waited for.
     pub fn now(&self) -> Moment {
         self.clock.now().into()
@@ -127,40 +160,13 @@ impl Caller {
 
     /// Whether the caller has this right: by its role, and as a key by its scopes.
     pub fn may(&self, right: Right) -> bool {
-        rights::allows(self.role(), right) && self.has_scope(right)
+        self.known.may(right)
     }
 
-    fn has_scope(&self, right: Right) -> bool {
-        match &self.known.scopes {
-            None => true,
-            Some(scopes) => right.scope().is_some_and(|scope| scopes.contains(&scope)),
-        }
-    }
-
-    /// 403 for an API key: what is asked concerns people.
-    pub fn require_person(&self) -> Result<(), Problem> {
-        if self.is_key() {
-            return Err(Problem::new(Code::Forbidden, "this is for people, not for keys"));
-        }
-        Ok(())
-    }
-
-    /// 403 without this right.
+    /// 403 without this right. The door has asked for what the operation needs; this is for what depends on the case,
+    /// and for actions that more than one operation leads to.
     pub fn require(&self, right: Right) -> Result<(), Problem> {
-        if self.may(right) {
-            return Ok(());
-        }
-        if rights::allows(self.role(), right) {
-            let needed = right.scope().map_or_else(
-                || "this is for people, not for keys".to_owned(),
-                |scope| format!("the key lacks the scope `{scope}`"),
-            );
-            return Err(Problem::new(Code::Forbidden, needed));
-        }
-        Err(Problem::new(
-            Code::Forbidden,
-            format!("a {} may not do this", self.role()),
-        ))
+        self.known.require(right)
     }
 
     /// What a cursor of this call is bound to: caller, path and filters.
@@ -265,25 +271,20 @@ impl FromRequest for Caller {
         let if_match = IfMatch::from_request(&request, payload).into_inner();
         let idempotency = IdempotencyKey::from_request(&request, payload).into_inner();
         Box::pin(async move {
-            let clock = part::<Clock>(&request)?;
-            let db = part::<Db>(&request)?;
-            let bell = part::<Bell>(&request)?;
-            let known = authenticate(&request, &clock, &db).await?;
-            if known.claims.must_enrol && !request.path().starts_with("/v1/me") {
-                return Err(Problem::new(
-                    Code::Forbidden,
-                    "set up a second factor first: POST /v1/me/second-factor",
-                ));
-            }
-            let address = address(&request);
+            let let_in = request.extensions().get::<Arc<Known>>().cloned();
+            let known = match let_in {
+                Some(known) => known,
+                // The operation is open, and looks at who calls all the same.
+                None => authenticate(&request).await?,
+            };
             Ok(Self {
                 known,
-                clock,
-                db,
-                bell,
+                clock: part(&request)?,
+                db: part(&request)?,
+                bell: part(&request)?,
                 idempotency: idempotency?,
                 if_match: if_match?,
-                address,
+                address: address(&request),
             })
         })
     }
@@ -307,9 +308,11 @@ pub(super) fn part<T: Clone + 'static>(request: &HttpRequest) -> Result<T, Probl
         .ok_or_else(|| Problem::internal(format!("the server has no {}", std::any::type_name::<T>())))
 }
 
-async fn authenticate(request: &HttpRequest, clock: &Clock, db: &Db) -> Result<Arc<Known>, Problem> {
+/// Who calls, by the bearer token.
+pub(super) async fn authenticate(request: &HttpRequest) -> Result<Arc<Known>, Problem> {
     let token = bearer(request)?;
-    let now = clock.now().into();
+    let db = part::<Db>(request)?;
+    let now = part::<Clock>(request)?.now().into();
     // A key is asked for at every call: its revocation is immediate, and there is no signature to save.
     if let Some(key) = api_key::parse(token) {
         let known = db
@@ -317,7 +320,7 @@ async fn authenticate(request: &HttpRequest, clock: &Clock, db: &Db) -> Result<A
             .await?;
         let (known, stale) = known.ok_or_else(no_longer)?;
         if stale {
-            api_key::note_use(db, (known.claims.tenant, known.claims.sub.of()), now);
+            api_key::note_use(&db, (known.claims.tenant, known.claims.sub.of()), now);
         }
         return Ok(Arc::new(known));
     }

@@ -74,7 +74,6 @@ struct MyChange {
 #[utoipa::path(operation_id = "change_me", tag = "auth", request_body = MyChange, responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[patch("/me")]
 async fn change(caller: Caller, form: Form<MyChange>) -> Result<HttpResponse, Problem> {
-    caller.require_person()?;
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
         lock::exclusive(conn, lock::Key::of(caller.person()))?;
@@ -117,7 +116,6 @@ struct PasswordChange {
 #[utoipa::path(tag = "auth", request_body = PasswordChange, responses((status = 204, description = "it is changed"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[put("/me/password")]
 async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<HttpResponse, Problem> {
-    caller.require_person()?;
     let Form { value, bytes } = form;
     let person = caller
         .clone()
@@ -152,7 +150,6 @@ async fn begin_second_factor(
     form: Form<Empty>,
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require_person()?;
     let done = caller.write_secret(form.bytes, move |conn, caller| {
         let shown = Answer::ok(&second_factor::begin(conn, caller, &seal)?)?;
         let kept = Answer::nothing();

@@ -7,6 +7,7 @@ pub mod api;
 pub mod api_key;
 pub mod bootstrap;
 mod caller;
+mod door;
 pub mod keys;
 pub mod mailed;
 mod me;
@@ -23,6 +24,7 @@ pub mod store;
 pub mod tokens;
 
 pub use caller::{Caller, Remembered};
+pub use door::{Door, IsOf, guard};
 pub use model::{Contact, ContactView, Membership, Person, Plan, Role, Tenant, TenantView, UserView};
-pub use rights::Right;
+pub use rights::{Reach, Right};
 pub use scopes::Grantable;

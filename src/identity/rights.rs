@@ -1,77 +1,229 @@
-//! Who may do what: one table, asked by every action. Whose rows one sees is not here but in the scope of a query:
-//! a foreign tenant's row is not found, whatever the role.
+//! THE POLICY: who may do what, on whose things. One table, asked at the door for every call and by the actions for
+//! what depends on the case; `allclear rights` prints it as [docs/rights.md](../../docs/rights.md).
+//!
+//! A row is an action: what an API key needs for it, how far each role reaches, and the operations of the API that need
+//! it. An operation that no row names, and that is not in [`OPEN`], is answered to nobody: the server does not start.
 
 use super::model::Role;
-use Role::{Agent, IncidentManager, Lead, Operator, TenantAdmin, TenantViewer};
+use super::scopes::Grantable;
+use Grantable::{
+    CatalogRead, CatalogWrite, IncidentsRead, IncidentsWrite, MailRead, MailWrite, QueuesRead, QueuesWrite,
+    RequestsRead, RequestsWrite, TenantsRead, TenantsWrite, UsersRead, UsersWrite,
+};
 
-macro_rules! rights {
-    ($($(#[doc = $doc:literal])* $right:ident: $($role:ident)*;)*) => {
-        /// Something a caller may be allowed to do.
+/// The relation to a thing that a role needs: on whose it may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What belongs to its own tenant; a person's own account.
+    Own,
+    /// Published incidents that concern its own tenant: they affect it, its requests are bound to them, or it was told.
+    Concerning,
+    /// Everything but what is in restricted queues that it is no member of.
+    Unrestricted,
+    /// Everything.
+    All,
+}
+
+/// What an API key needs for an action, besides its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForKeys {
+    /// Nothing.
+    Any,
+    /// This scope.
+    With(Grantable),
+    /// It concerns people: no key does it.
+    Never,
+}
+use ForKeys::{Any, Never, With};
+
+/// A row of the policy.
+#[derive(Debug)]
+pub struct Row {
+    /// What it is, for people.
+    pub what: &'static str,
+    /// What a key needs.
+    pub keys: ForKeys,
+    /// How far each role reaches, in the order of [`Role::ALL`].
+    reach: [Option<Reach>; 6],
+    /// The operations of the API that need it.
+    pub operations: &'static [&'static str],
+}
+
+const NO: Option<Reach> = None;
+const OWN: Option<Reach> = Some(Reach::Own);
+const NEAR: Option<Reach> = Some(Reach::Concerning);
+const FREE: Option<Reach> = Some(Reach::Unrestricted);
+const ALL: Option<Reach> = Some(Reach::All);
+
+macro_rules! policy {
+    ($($right:ident, [$($reach:ident)*], $keys:expr, $what:literal, [$($operation:ident)*];)*) => {
+        /// An action that a role may be allowed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Right { $($(#[doc = $doc])* $right,)* }
+        pub enum Right { $(#[doc = $what] $right,)* }
 
         impl Right {
             /// Every right, in the order of the table.
             pub const ALL: &'static [Right] = &[$(Right::$right,)*];
 
-            /// The roles that have it; an operator has every right.
-            pub fn roles(self) -> &'static [Role] {
-                match self { $(Right::$right => &[$($role,)* Operator],)* }
+            /// Its row.
+            pub const fn row(self) -> &'static Row {
+                match self {
+                    $(Right::$right => const { &Row {
+                        what: $what,
+                        keys: $keys,
+                        reach: [$($reach,)*],
+                        operations: &[$(stringify!($operation),)*],
+                    } },)*
+                }
             }
         }
     };
 }
 
-rights! {
-    /// Read services and regions
-    ReadCatalog: TenantAdmin TenantViewer Agent Lead IncidentManager;
-    /// Add services and regions
-    EditCatalog: ;
-    /// Read and create tenants
-    ManageTenants: ;
-    /// Read users
-    ReadUsers: TenantAdmin Lead;
-    /// Create users (a tenant's administrator only of its tenant)
-    ManageUsers: TenantAdmin;
-    /// Create and revoke API keys (a tenant's administrator only of its tenant)
-    ManageApiKeys: TenantAdmin;
-    /// Read published incidents (a tenant only those that concern it)
-    ReadIncidents: TenantAdmin TenantViewer Agent Lead IncidentManager;
-    /// Read drafts and authors
-    ReadDrafts: Agent Lead IncidentManager;
-    /// Open, update, end and reopen incidents
-    ManageIncidents: IncidentManager;
-    /// Read requests, comments and histories
-    ReadRequests: TenantAdmin TenantViewer Agent Lead IncidentManager;
-    /// File requests
-    FileRequests: TenantAdmin Agent Lead;
-    /// Comment in public, add watchers
-    CommentOnRequests: TenantAdmin Agent Lead;
-    /// Reopen, say "still affected"
-    ReopenRequests: TenantAdmin Agent Lead;
-    /// Resolve
-    ResolveRequests: TenantAdmin Agent Lead;
-    /// Cancel one's own tenant's requests
-    CancelRequests: TenantAdmin;
-    /// See and write internal notes, internal events, assignees
-    SeeInternals: Agent Lead IncidentManager;
-    /// Claim, take, release, wait, hold, resume, transfer, close, reject, pin, link
-    WorkRequests: Agent Lead;
-    /// Assign to somebody else
-    AssignOthers: Lead;
-    /// Read queues, shifts, duty and rules
-    ReadQueues: Agent Lead IncidentManager;
-    /// Create queues, replace shifts and rules
-    ManageQueues: Lead;
-    /// Read broadcasts
-    ReadBroadcasts: Agent Lead IncidentManager;
-    /// Read the ledger of mail, retry what failed
-    ReadDeliveries: Lead IncidentManager;
+#[rustfmt::skip]
+policy! {
+    // reach of: tenant_admin tenant_viewer agent lead incident_manager operator
+    ReadMyself,        [OWN  OWN  OWN  OWN  OWN  OWN ], Any,                   "Read one's own account",
+        [me];
+    ChangeMyself,      [OWN  OWN  OWN  OWN  OWN  OWN ], Never,                 "Change one's own account, password, second factor and sessions",
+        [change_me change_password begin_second_factor confirm_second_factor remove_my_second_factor
+         list_sessions end_session end_sessions];
+    ReadCatalog,       [ALL  ALL  ALL  ALL  ALL  ALL ], With(CatalogRead),     "Read services and regions",
+        [list_services list_regions];
+    EditCatalog,       [NO   NO   NO   NO   NO   ALL ], With(CatalogWrite),    "Add services and regions",
+        [create_service create_region];
+    ReadTenants,       [OWN  OWN  ALL  ALL  ALL  ALL ], With(TenantsRead),     "Read a tenant",
+        [read_tenant];
+    ManageTenants,     [NO   NO   NO   NO   NO   ALL ], With(TenantsWrite),    "List, create, change and disable tenants",
+        [list_tenants create_tenant change_tenant];
+    ReadUsers,         [OWN  NO   NO   ALL  NO   ALL ], With(UsersRead),       "Read users",
+        [list_users read_user];
+    ManageUsers,       [OWN  NO   NO   NO   NO   ALL ], With(UsersWrite),      "Invite, create, change and disable users",
+        [create_user change_user invite_user remove_second_factor];
+    ManageApiKeys,     [OWN  NO   NO   NO   NO   ALL ], Never,                 "Read, create and revoke API keys",
+        [list_api_keys create_api_key read_api_key revoke_api_key];
+    ReadIncidents,     [NEAR NEAR ALL  ALL  ALL  ALL ], With(IncidentsRead),   "Read published incidents",
+        [list_incidents read_incident list_requests_of_incident];
+    ReadDrafts,        [NO   NO   ALL  ALL  ALL  ALL ], With(IncidentsRead),   "Read drafts, and who wrote an update",
+        [];
+    ManageIncidents,   [NO   NO   NO   NO   ALL  ALL ], With(IncidentsWrite),  "Open, publish, update, end, reopen and report incidents",
+        [open_incident publish_incident update_incident resolve_incident reopen_incident mark_false_positive
+         cancel_incident report_incident];
+    ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments and histories",
+        [list_requests read_request list_comments list_history list_requests_of_incident
+         list_requests_of_queue];
+    SeeInternals,      [NO   NO   FREE FREE FREE ALL ], With(RequestsRead),    "Read internal notes and events, assignees and queues",
+        [];
+    FileRequests,      [OWN  NO   ALL  ALL  NO   ALL ], With(RequestsWrite),   "File requests",
+        [file_request];
+    Converse,          [OWN  NO   FREE FREE FREE ALL ], With(RequestsWrite),   "Add to a conversation, by one of the next two",
+        [comment_on_request];
+    CommentOnRequests, [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Comment in public, add and remove watchers",
+        [add_watchers remove_watchers];
+    WriteNotes,        [NO   NO   FREE FREE FREE ALL ], With(RequestsWrite),   "Write internal notes",
+        [];
+    ReopenRequests,    [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Reopen, say \"still affected\"",
+        [reopen_request still_affected];
+    ResolveRequests,   [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Resolve",
+        [resolve_request];
+    CancelRequests,    [OWN  NO   NO   NO   NO   ALL ], With(RequestsWrite),   "Cancel",
+        [cancel_request];
+    WorkRequests,      [NO   NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Claim, take, release, wait, hold, resume, transfer, close, reject, pin, link",
+        [claim_request assign_request release_request await_customer hold_request resume_request
+         transfer_request close_request reject_request pin_request unpin_request link_request];
+    AssignOthers,      [NO   NO   NO   FREE NO   ALL ], With(RequestsWrite),   "Assign to somebody else",
+        [];
+    ReadQueues,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read queues, shifts, coverage, duty and rules",
+        [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue];
+    ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create queues, replace shifts and rules",
+        [create_queue replace_shifts replace_rules];
+    ReadBroadcasts,    [NO   NO   ALL  ALL  ALL  ALL ], With(MailRead),        "Read broadcasts",
+        [read_broadcast list_broadcasts];
+    ReadDeliveries,    [NO   NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read the ledger of mail",
+        [list_deliveries];
+    RetryDeliveries,   [NO   NO   NO   ALL  ALL  ALL ], With(MailWrite),       "Send again what failed",
+        [retry_delivery];
+}
+
+/// The operations that need no sign-in.
+pub const OPEN: &[&str] = &[
+    "accept_invitation",
+    "ask_reset",
+    "healthz",
+    "jwks",
+    "login",
+    // By its refresh token, or by the access token if there is one.
+    "logout",
+    "metrics",
+    "readyz",
+    "refresh",
+    "set_password",
+];
+
+/// How far `role` reaches with `right`; `None` when it may not do it at all.
+pub fn reach(role: Role, right: Right) -> Option<Reach> {
+    let column = Role::ALL.iter().position(|known| *known == role)?;
+    right.row().reach.get(column).copied().flatten()
 }
 
 /// Whether `role` has `right`.
 pub fn allows(role: Role, right: Right) -> bool {
-    right.roles().contains(&role)
+    reach(role, right).is_some()
+}
+
+/// The rights that an operation needs, all of them; `None` for one that the policy does not know.
+pub fn needed(operation: &str) -> Option<Vec<Right>> {
+    let asks = |right: &&Right| right.row().operations.contains(&operation);
+    let rights: Vec<Right> = Right::ALL.iter().filter(asks).copied().collect();
+    (OPEN.contains(&operation) || !rights.is_empty()).then_some(rights)
+}
+
+/// The policy as a page of Markdown tables.
+pub fn markdown() -> String {
+    let mut page = String::from("| right | scope of a key |");
+    for role in Role::ALL {
+        page.push_str(&format!(" {role} |"));
+    }
+    page.push_str("\n|---|---|");
+    page.push_str(&":-:|".repeat(Role::ALL.len()));
+    page.push('\n');
+    for right in Right::ALL {
+        let row = right.row();
+        let scope = match row.keys {
+            Any => "none needed".to_owned(),
+            With(scope) => format!("`{scope}`"),
+            Never => "not for keys".to_owned(),
+        };
+        page.push_str(&format!("| `{right:?}`: {} | {scope} |", row.what));
+        for role in Role::ALL {
+            let cell = match reach(*role, *right) {
+                None => "",
+                Some(Reach::Own) => "own",
+                Some(Reach::Concerning) => "concerning",
+                Some(Reach::Unrestricted) => "unrestricted",
+                Some(Reach::All) => "all",
+            };
+            page.push_str(&format!(" {cell} |"));
+        }
+        page.push('\n');
+    }
+    page.push_str("\n| operation | needs |\n|---|---|\n");
+    let guarded = Right::ALL.iter().flat_map(|right| right.row().operations);
+    let mut operations: Vec<&str> = guarded.copied().collect();
+    operations.extend(OPEN);
+    operations.sort_unstable();
+    operations.dedup();
+    for operation in operations {
+        let rights = needed(operation).unwrap_or_default();
+        let rights: Vec<String> = rights.iter().map(|right| format!("`{right:?}`")).collect();
+        let needs = if rights.is_empty() {
+            "no sign-in".to_owned()
+        } else {
+            rights.join(" and ")
+        };
+        page.push_str(&format!("| `{operation}` | {needs} |\n"));
+    }
+    page
 }
 
 #[cfg(test)]
@@ -81,12 +233,35 @@ mod tests {
     #[test]
     fn an_operator_may_everything_and_a_viewer_only_reads() {
         for right in Right::ALL {
-            assert!(allows(Operator, *right), "{right:?}");
+            assert!(allows(Role::Operator, *right), "{right:?}");
             let reads = matches!(
                 right,
-                Right::ReadCatalog | Right::ReadIncidents | Right::ReadRequests
+                Right::ReadMyself
+                    | Right::ChangeMyself
+                    | Right::ReadCatalog
+                    | Right::ReadTenants
+                    | Right::ReadIncidents
+                    | Right::ReadRequests
             );
-            assert_eq!(allows(TenantViewer, *right), reads, "{right:?}");
+            assert_eq!(allows(Role::TenantViewer, *right), reads, "{right:?}");
         }
+    }
+
+    #[test]
+    fn a_tenants_people_reach_no_further_than_their_tenant() {
+        for right in Right::ALL {
+            for role in Role::ALL.iter().filter(|role| !role.is_staff()) {
+                let far = matches!(reach(*role, *right), Some(Reach::All | Reach::Unrestricted));
+                assert_eq!(far, *right == Right::ReadCatalog, "{right:?} of {role}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_open_operation_needs_a_right() {
+        for operation in OPEN {
+            assert_eq!(needed(operation), Some(Vec::new()), "{operation}");
+        }
+        assert_eq!(needed("read_minds"), None);
     }
 }

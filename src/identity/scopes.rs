@@ -1,6 +1,5 @@
-//! What an API key can be limited to: each right belongs to one scope, or is not for keys at all.
+//! What an API key can be limited to. Which action needs which scope is in the policy, `rights.rs`.
 
-use super::rights::Right;
 use crate::db::text_enum;
 
 text_enum! {
@@ -8,6 +7,7 @@ text_enum! {
     Grantable {
         CatalogRead = "catalog:read",
         CatalogWrite = "catalog:write",
+        TenantsRead = "tenants:read",
         TenantsWrite = "tenants:write",
         UsersRead = "users:read",
         UsersWrite = "users:write",
@@ -18,32 +18,6 @@ text_enum! {
         QueuesRead = "queues:read",
         QueuesWrite = "queues:write",
         MailRead = "mail:read",
-    }
-}
-
-impl Right {
-    /// The scope that a key needs for it; `None` is for people alone.
-    pub fn scope(self) -> Option<Grantable> {
-        Some(match self {
-            Right::ReadCatalog => Grantable::CatalogRead,
-            Right::EditCatalog => Grantable::CatalogWrite,
-            Right::ManageTenants => Grantable::TenantsWrite,
-            Right::ReadUsers => Grantable::UsersRead,
-            Right::ManageUsers => Grantable::UsersWrite,
-            Right::ManageApiKeys => return None,
-            Right::ReadIncidents | Right::ReadDrafts => Grantable::IncidentsRead,
-            Right::ManageIncidents => Grantable::IncidentsWrite,
-            Right::ReadRequests | Right::SeeInternals => Grantable::RequestsRead,
-            Right::FileRequests
-            | Right::CommentOnRequests
-            | Right::ReopenRequests
-            | Right::ResolveRequests
-            | Right::CancelRequests
-            | Right::WorkRequests
-            | Right::AssignOthers => Grantable::RequestsWrite,
-            Right::ReadQueues => Grantable::QueuesRead,
-            Right::ManageQueues => Grantable::QueuesWrite,
-            Right::ReadBroadcasts | Right::ReadDeliveries => Grantable::MailRead,
-        })
+        MailWrite = "mail:write",
     }
 }

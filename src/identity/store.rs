@@ -215,6 +215,19 @@ pub fn membership(
         .optional()?)
 }
 
+/// Whether the person of this id is a member of the tenant.
+pub fn is_user_of(conn: &mut Connection, tenant: TenantId, id: &str) -> Result<bool, Problem> {
+    match id.parse() {
+        Ok(person) => Ok(membership(conn, tenant, person)?.is_some()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether the id is the tenant's own.
+pub fn is_itself(_: &mut Connection, tenant: TenantId, id: &str) -> Result<bool, Problem> {
+    Ok(id.parse() == Ok(tenant))
+}
+
 /// How many operators could sign in.
 pub fn active_operators(conn: &mut Connection) -> Result<i64, Problem> {
     Ok(memberships::table

@@ -10,7 +10,7 @@ use super::store::{self, Filter};
 use crate::db::{DeliveryId, EventId, IncidentId, RequestId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Query};
-use crate::identity::{Caller, Right};
+use crate::identity::Caller;
 use crate::problem::{Code, Problem};
 use crate::text;
 
@@ -26,7 +26,6 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(tag = "mail", params(("id" = EventId, Path)), responses((status = 200, body = BroadcastView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
 #[get("/broadcasts/{id}")]
 async fn read_broadcast(caller: Caller, id: web::Path<EventId>) -> Result<HttpResponse, Problem> {
-    caller.require(Right::ReadBroadcasts)?;
     let answer = caller.read(move |conn, _| {
         let found = store::find_broadcast(conn, *id)?.ok_or_else(|| Problem::not_found("broadcast"))?;
         Answer::ok(&store::view(conn, found)?)
@@ -63,7 +62,6 @@ async fn list_deliveries(
     query: Query<DeliveryQuery>,
     cursors: web::Data<Cursors>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Right::ReadDeliveries)?;
     let Query(query) = query;
     let page: Page<DeliveryId> = cursors.page(query.limit, query.cursor.as_deref(), caller.binding())?;
     let recipient = query.recipient.as_deref().map(|recipient| {
@@ -93,7 +91,6 @@ async fn retry(
     form: Form<Empty>,
 ) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, move |conn, caller| {
-        caller.require(Right::ReadDeliveries)?;
         let found = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
         if !store::retry(conn, (found.tenant_id, found.id), caller.now())? {
             let detail = format!(

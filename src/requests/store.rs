@@ -15,7 +15,7 @@ use crate::db::{
     CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, Scope, TenantId, first, lock,
     on_each,
 };
-use crate::identity::{Caller, Role};
+use crate::identity::{Caller, Reach, Right};
 use crate::incidents;
 use crate::mail::Recipient;
 use crate::problem::Problem;
@@ -78,9 +78,25 @@ pub fn find(conn: &mut Connection, tenant: TenantId, id: RequestId) -> Result<Op
         .optional()?)
 }
 
+/// Whether the request of this id or reference is the tenant's.
+pub fn is_of(conn: &mut Connection, tenant: TenantId, key: &str) -> Result<bool, Problem> {
+    let own = service_requests::table
+        .filter(service_requests::tenant_id.eq(tenant))
+        .select(service_requests::id);
+    let found: Option<RequestId> = match Key::parse(key) {
+        Ok(Key::Id(id)) => own.filter(service_requests::id.eq(id)).first(conn).optional()?,
+        Ok(Key::Reference(reference)) => own
+            .filter(service_requests::reference.eq(reference))
+            .first(conn)
+            .optional()?,
+        Err(_) => None,
+    };
+    Ok(found.is_some())
+}
+
 /// The restricted queues whose requests a member of staff does not read.
 fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<QueueId>, Problem> {
-    if !caller.is_staff() || caller.role() == Role::Operator {
+    if caller.reach(Right::ReadRequests) != Some(Reach::Unrestricted) {
         return Ok(Vec::new());
     }
     let own = shifts::table

@@ -23,5 +23,6 @@ mod main_path;
 mod migrations;
 mod queues;
 mod requests;
+mod rights;
 mod spec;
 mod storm;

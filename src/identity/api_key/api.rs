@@ -10,8 +10,8 @@ use super::{ApiKeyView, store};
 use crate::db::ApiKeyId;
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
+use crate::identity::Caller;
 use crate::identity::caller::Disclosed;
-use crate::identity::{Caller, Right};
 use crate::problem::Problem;
 
 /// The routes under `/v1`.
@@ -60,7 +60,6 @@ async fn list(
     query: Query<Pages>,
     cursors: web::Data<Cursors>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Right::ManageApiKeys)?;
     let page: Page<ApiKeyId> = cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
     let answer = caller.read(move |conn, caller| {
         let rows = store::list(conn, actions::whose(caller), None, page.after, page.fetch())?;

@@ -17,6 +17,14 @@ pub fn find(conn: &mut Connection, tenant: TenantId, id: ApiKeyId) -> Result<Opt
     Ok(found.optional()?)
 }
 
+/// Whether the key of this id is the tenant's.
+pub fn is_of(conn: &mut Connection, tenant: TenantId, id: &str) -> Result<bool, Problem> {
+    match id.parse() {
+        Ok(id) => Ok(find(conn, tenant, id)?.is_some()),
+        Err(_) => Ok(false),
+    }
+}
+
 /// Whether a key can be used, asked in the transaction of a write.
 pub fn is_live(conn: &mut Connection, tenant: TenantId, id: ApiKeyId, now: Moment) -> Result<bool, Problem> {
     Ok(find(conn, tenant, id)?.is_some_and(|key| key.is_live(now)))

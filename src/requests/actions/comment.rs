@@ -21,7 +21,7 @@ pub fn comment(
 ) -> Result<(Request, Comment), Problem> {
     let right = match form.visibility {
         Visibility::Public => Right::CommentOnRequests,
-        Visibility::Internal => Right::SeeInternals,
+        Visibility::Internal => Right::WriteNotes,
     };
     let mut change = Change::begin(conn, caller, key, right)?;
     if form.visibility == Visibility::Internal {
