@@ -1,5 +1,7 @@
 //! THE FRONT DOOR: every slice's routes on one page, what each call passes, and a server that runs.
 
+mod document;
+
 use std::fs::{DirBuilder, File};
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -13,10 +15,10 @@ use actix_web::{App, HttpResponse, HttpServer, get, web};
 use prometheus::{Encoder as _, IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 use utoipa_actix_web::{AppExt as _, scope};
 use utoipa_swagger_ui::SwaggerUi;
+
+pub use document::document;
 
 use crate::clock::Clock;
 use crate::db::{Connection, Db, Location};
@@ -57,41 +59,6 @@ const OF_TENANTS: &[(&str, identity::IsOf)] = &[
     ("/v1/tenants/{id}", identity::store::is_itself),
     ("/v1/api-keys/{id}", identity::api_key::store::is_of),
 ];
-
-/// The OpenAPI 3.1 document, from the code.
-pub fn document() -> OpenApi {
-    let (_, document) = App::new()
-        .into_utoipa_app()
-        .openapi(cover())
-        .service(identity::api::jwks)
-        .service(healthz)
-        .service(readyz)
-        .service(metrics)
-        .service(scope::scope("/v1").configure(routes))
-        .split_for_parts();
-    document
-}
-
-fn cover() -> OpenApi {
-    let info = InfoBuilder::new()
-        .title("Allclear")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(
-            "The support desk behind a hosted service. Errors are RFC 9457 problems with a stable `code`.",
-        ))
-        .license(Some(LicenseBuilder::new().name("MIT").build()))
-        .build();
-    let mut components = Components::new();
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("JWT")
-        .build();
-    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    OpenApiBuilder::new()
-        .info(info)
-        .components(Some(components))
-        .build()
-}
 
 /// A server that runs, with what it made.
 pub struct Running {
@@ -342,7 +309,7 @@ async fn healthz() -> HttpResponse {
 }
 
 /// The process can do its work
-#[utoipa::path(tag = "root", responses((status = 200, description = "ready"), (status = 503, description = "problem+json")))]
+#[utoipa::path(tag = "root", responses((status = 200, description = "ready")))]
 #[get("/readyz")]
 async fn readyz(db: web::Data<Db>) -> Result<HttpResponse, Problem> {
     let asked = db.read(|conn| journal::backlog(conn, journal::Reader::Notify));

@@ -84,12 +84,35 @@ pub enum Retry {
 }
 
 /// One field that is not valid, by its JSON pointer (RFC 6901).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Where: `/contact/email`; the empty string is the whole document.
     pub pointer: String,
     /// What is wrong with it, lower case.
     pub detail: String,
+}
+
+/// A problem as clients see it (RFC 9457 §3.1), for the document. Some codes have members of their own besides.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "the body is made of the case")]
+pub struct ProblemView {
+    /// `urn:allclear:problem:` and the code.
+    r#type: String,
+    /// The same for every occurrence, for people.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// The stable code; match on this.
+    code: String,
+    /// What failed, and with what.
+    detail: String,
+    /// The fields that are not valid.
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+    /// Under which the log knows the call.
+    #[schema(required = false)]
+    request_id: String,
 }
 
 /// An answer that is not the one the client hoped for.

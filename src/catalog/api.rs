@@ -18,7 +18,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 }
 
 /// Add a service
-#[utoipa::path(tag = "catalog", request_body = NewEntry, responses((status = 201, body = Entry), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "catalog", request_body = NewEntry, responses((status = 201, body = Entry)), security(("bearer" = [])))]
 #[post("/services")]
 async fn create_service(caller: Caller, form: Form<NewEntry>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -30,7 +30,7 @@ async fn create_service(caller: Caller, form: Form<NewEntry>) -> Result<HttpResp
 }
 
 /// List services
-#[utoipa::path(tag = "catalog", params(Pages), responses((status = 200, body = Items<Entry>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "catalog", params(Pages), responses((status = 200, body = Items<Entry>)), security(("bearer" = [])))]
 #[get("/services")]
 async fn list_services(
     caller: Caller,
@@ -46,7 +46,7 @@ async fn list_services(
 }
 
 /// Add a region
-#[utoipa::path(tag = "catalog", request_body = NewEntry, responses((status = 201, body = Entry), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "catalog", request_body = NewEntry, responses((status = 201, body = Entry)), security(("bearer" = [])))]
 #[post("/regions")]
 async fn create_region(caller: Caller, form: Form<NewEntry>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -58,7 +58,7 @@ async fn create_region(caller: Caller, form: Form<NewEntry>) -> Result<HttpRespo
 }
 
 /// List regions
-#[utoipa::path(tag = "catalog", params(Pages), responses((status = 200, body = Items<Entry>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "catalog", params(Pages), responses((status = 200, body = Items<Entry>)), security(("bearer" = [])))]
 #[get("/regions")]
 async fn list_regions(
     caller: Caller,

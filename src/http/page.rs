@@ -30,6 +30,7 @@ pub struct Items<T> {
 #[into_params(parameter_in = Query)]
 pub struct Pages {
     /// 1 to 200; 50 when it is left out.
+    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// From `next_cursor`.
     pub cursor: Option<String>,

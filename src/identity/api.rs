@@ -34,7 +34,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 }
 
 /// Create a tenant
-#[utoipa::path(tag = "people", request_body = NewTenant, responses((status = 201, body = TenantView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", request_body = NewTenant, responses((status = 201, body = TenantView)), security(("bearer" = [])))]
 #[post("/tenants")]
 async fn create_tenant(caller: Caller, form: Form<NewTenant>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -46,7 +46,7 @@ async fn create_tenant(caller: Caller, form: Form<NewTenant>) -> Result<HttpResp
 }
 
 /// List tenants
-#[utoipa::path(tag = "people", params(Pages), responses((status = 200, body = Items<TenantView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(Pages), responses((status = 200, body = Items<TenantView>)), security(("bearer" = [])))]
 #[get("/tenants")]
 async fn list_tenants(
     caller: Caller,
@@ -72,7 +72,7 @@ async fn list_tenants(
 }
 
 /// Read a tenant
-#[utoipa::path(tag = "people", params(("id" = TenantId, Path)), responses((status = 200, body = TenantView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(("id" = TenantId, Path)), responses((status = 200, body = TenantView)), security(("bearer" = [])))]
 #[get("/tenants/{id}")]
 async fn read_tenant(caller: Caller, id: web::Path<TenantId>) -> Result<HttpResponse, Problem> {
     let answer = caller.read(move |conn, caller| {
@@ -88,7 +88,7 @@ async fn read_tenant(caller: Caller, id: web::Path<TenantId>) -> Result<HttpResp
 }
 
 /// Change a tenant
-#[utoipa::path(tag = "people", params(("id" = TenantId, Path)), request_body = TenantChange, responses((status = 200, body = TenantView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(("id" = TenantId, Path)), request_body = TenantChange, responses((status = 200, body = TenantView)), security(("bearer" = [])))]
 #[patch("/tenants/{id}")]
 async fn change_tenant(
     caller: Caller,
@@ -106,7 +106,7 @@ async fn change_tenant(
 /// Create a user, or invite one
 ///
 /// Without a password the user gets an invitation by mail.
-#[utoipa::path(tag = "people", request_body = NewUser, responses((status = 201, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", request_body = NewUser, responses((status = 201, body = UserView)), security(("bearer" = [])))]
 #[post("/users")]
 async fn create_user(
     caller: Caller,
@@ -126,7 +126,7 @@ async fn create_user(
 }
 
 /// List users
-#[utoipa::path(tag = "people", params(Pages), responses((status = 200, body = Items<UserView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(Pages), responses((status = 200, body = Items<UserView>)), security(("bearer" = [])))]
 #[get("/users")]
 async fn list_users(
     caller: Caller,
@@ -159,7 +159,7 @@ struct AtTenant {
 }
 
 /// Read a user
-#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), responses((status = 200, body = UserView)), security(("bearer" = [])))]
 #[get("/users/{id}")]
 async fn read_user(
     caller: Caller,
@@ -175,7 +175,7 @@ async fn read_user(
 }
 
 /// Change or disable a user
-#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), request_body = UserChange, responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), request_body = UserChange, responses((status = 200, body = UserView)), security(("bearer" = [])))]
 #[patch("/users/{id}")]
 async fn change_user(
     caller: Caller,
@@ -192,7 +192,7 @@ async fn change_user(
 }
 
 /// Send the invitation of a user again
-#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), request_body = Empty, responses((status = 204, description = "it is on its way"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), request_body = Empty, responses((status = 204, description = "it is on its way")), security(("bearer" = [])))]
 #[post("/users/{id}/invitation")]
 async fn invite_user(
     caller: Caller,
@@ -209,7 +209,7 @@ async fn invite_user(
 }
 
 /// Take away the second factor of a user who has lost it
-#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), responses((status = 204, description = "it is gone"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "people", params(("id" = PersonId, Path), AtTenant), responses((status = 204, description = "it is gone")), security(("bearer" = [])))]
 #[delete("/users/{id}/second-factor")]
 async fn remove_second_factor(
     caller: Caller,

@@ -42,7 +42,7 @@ fn view(conn: &mut Connection, caller: &Caller) -> Result<UserView, Problem> {
 }
 
 /// Who am I
-#[utoipa::path(tag = "auth", responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "auth", responses((status = 200, body = UserView)), security(("bearer" = [])))]
 #[get("/me")]
 async fn me(caller: Caller) -> Result<HttpResponse, Problem> {
     let answer = caller.read_here(|conn, caller| {
@@ -71,7 +71,7 @@ struct MyChange {
 }
 
 /// Change my name, language or time zone
-#[utoipa::path(operation_id = "change_me", tag = "auth", request_body = MyChange, responses((status = 200, body = UserView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "change_me", tag = "auth", request_body = MyChange, responses((status = 200, body = UserView)), security(("bearer" = [])))]
 #[patch("/me")]
 async fn change(caller: Caller, form: Form<MyChange>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -113,7 +113,7 @@ struct PasswordChange {
 }
 
 /// Change my password; all my sessions end
-#[utoipa::path(tag = "auth", request_body = PasswordChange, responses((status = 204, description = "it is changed"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "auth", request_body = PasswordChange, responses((status = 204, description = "it is changed")), security(("bearer" = [])))]
 #[put("/me/password")]
 async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -143,7 +143,7 @@ async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<H
 /// Begin to set up a second factor
 ///
 /// The secret is shown once, for an authenticator (RFC 6238); codes are asked for once one of them has confirmed it.
-#[utoipa::path(tag = "auth", request_body = Empty, responses((status = 200, body = Enrolment), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "auth", request_body = Empty, responses((status = 200, body = Enrolment)), security(("bearer" = [])))]
 #[post("/me/second-factor")]
 async fn begin_second_factor(
     caller: Caller,
@@ -175,7 +175,7 @@ struct RecoveryCodes {
 }
 
 /// Confirm the second factor with a code
-#[utoipa::path(tag = "auth", request_body = FactorCode, responses((status = 200, body = RecoveryCodes), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "auth", request_body = FactorCode, responses((status = 200, body = RecoveryCodes)), security(("bearer" = [])))]
 #[post("/me/second-factor/confirm")]
 async fn confirm_second_factor(
     caller: Caller,
@@ -193,7 +193,7 @@ async fn confirm_second_factor(
 }
 
 /// Remove the second factor, with a code of it
-#[utoipa::path(operation_id = "remove_my_second_factor", tag = "auth", request_body = FactorCode, responses((status = 204, description = "it is gone"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "remove_my_second_factor", tag = "auth", request_body = FactorCode, responses((status = 204, description = "it is gone")), security(("bearer" = [])))]
 #[delete("/me/second-factor")]
 async fn remove_second_factor(
     caller: Caller,
@@ -218,7 +218,7 @@ struct Lost {
 }
 
 /// Ask for a new password; the answer is the same for an unknown address
-#[utoipa::path(tag = "auth", request_body = Lost, responses((status = 202, description = "a mail is on its way, if there is such an account"), (status = "4XX", description = "problem+json")))]
+#[utoipa::path(tag = "auth", request_body = Lost, responses((status = 202, description = "a mail is on its way, if there is such an account")))]
 #[post("/auth/password-reset")]
 async fn ask_reset(
     form: Form<Lost>,
@@ -249,7 +249,7 @@ struct NewPassword {
 }
 
 /// Set a password with the token of an invitation or of a reset; all sessions end
-#[utoipa::path(tag = "auth", request_body = NewPassword, responses((status = 204, description = "it is set"), (status = "4XX", description = "problem+json")))]
+#[utoipa::path(tag = "auth", request_body = NewPassword, responses((status = 204, description = "it is set")))]
 #[post("/auth/password")]
 async fn set_password(
     form: Form<NewPassword>,
@@ -281,7 +281,7 @@ struct Invitation {
 }
 
 /// Accept an invitation with an account that there is already
-#[utoipa::path(tag = "auth", request_body = Invitation, responses((status = 204, description = "it is accepted"), (status = "4XX", description = "problem+json")))]
+#[utoipa::path(tag = "auth", request_body = Invitation, responses((status = 204, description = "it is accepted")))]
 #[post("/auth/invitation")]
 async fn accept_invitation(
     form: Form<Invitation>,

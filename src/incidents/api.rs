@@ -51,6 +51,7 @@ struct IncidentQuery {
     /// In one of these states, separated by commas.
     status: Option<String>,
     /// 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From `next_cursor`.
     cursor: Option<String>,
@@ -72,7 +73,7 @@ impl IncidentQuery {
 }
 
 /// List incidents, active ones first, then the newest
-#[utoipa::path(operation_id = "list_incidents", tag = "incidents", params(IncidentQuery), responses((status = 200, body = Items<IncidentView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_incidents", tag = "incidents", params(IncidentQuery), responses((status = 200, body = Items<IncidentView>)), security(("bearer" = [])))]
 #[get("/incidents")]
 async fn list(
     caller: Caller,
@@ -101,7 +102,7 @@ async fn list(
 }
 
 /// Open an incident, or draft one
-#[utoipa::path(operation_id = "open_incident", tag = "incidents", request_body = NewIncident, responses((status = 201, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "open_incident", tag = "incidents", request_body = NewIncident, responses((status = 201, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents")]
 async fn open(caller: Caller, form: Form<NewIncident>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -114,7 +115,7 @@ async fn open(caller: Caller, form: Form<NewIncident>) -> Result<HttpResponse, P
 }
 
 /// Read an incident
-#[utoipa::path(operation_id = "read_incident", tag = "incidents", params(("id" = IncidentId, Path)), responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "read_incident", tag = "incidents", params(("id" = IncidentId, Path)), responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[get("/incidents/{id}")]
 async fn read(caller: Caller, id: web::Path<IncidentId>) -> Result<HttpResponse, Problem> {
     let done = caller.read(move |conn, caller| {
@@ -129,7 +130,7 @@ async fn read(caller: Caller, id: web::Path<IncidentId>) -> Result<HttpResponse,
 }
 
 /// Publish a draft
-#[utoipa::path(operation_id = "publish_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Publish, responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "publish_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Publish, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents/{id}/publish")]
 async fn publish(
     caller: Caller,
@@ -145,7 +146,7 @@ async fn publish(
 }
 
 /// Add to the timeline
-#[utoipa::path(operation_id = "update_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = NewUpdate, responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "update_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = NewUpdate, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents/{id}/updates")]
 async fn update(
     caller: Caller,
@@ -161,7 +162,7 @@ async fn update(
 }
 
 /// Resolve: everyone who was told it began is told that it is over
-#[utoipa::path(operation_id = "resolve_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Resolve, responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "resolve_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Resolve, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents/{id}/resolve")]
 async fn resolve(
     caller: Caller,
@@ -177,7 +178,7 @@ async fn resolve(
 }
 
 /// Reopen
-#[utoipa::path(operation_id = "reopen_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Statement, responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "reopen_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Statement, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents/{id}/reopen")]
 async fn reopen(
     caller: Caller,
@@ -195,7 +196,7 @@ async fn reopen(
 }
 
 /// Nothing was wrong
-#[utoipa::path(operation_id = "mark_false_positive", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Statement, responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "mark_false_positive", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Statement, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents/{id}/false-positive")]
 async fn false_positive(
     caller: Caller,
@@ -211,7 +212,7 @@ async fn false_positive(
 }
 
 /// Publish the post-incident report
-#[utoipa::path(operation_id = "report_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Statement, responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "report_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Statement, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[put("/incidents/{id}/report")]
 async fn report(
     caller: Caller,
@@ -227,7 +228,7 @@ async fn report(
 }
 
 /// Throw a draft away
-#[utoipa::path(operation_id = "cancel_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Empty, responses((status = 200, body = IncidentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "cancel_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Empty, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents/{id}/cancel")]
 async fn cancel(
     caller: Caller,
@@ -242,7 +243,7 @@ async fn cancel(
 }
 
 /// The broadcasts of an incident
-#[utoipa::path(operation_id = "list_broadcasts", tag = "incidents", params(("id" = IncidentId, Path), Pages), responses((status = 200, body = Items<BroadcastView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_broadcasts", tag = "incidents", params(("id" = IncidentId, Path), Pages), responses((status = 200, body = Items<BroadcastView>)), security(("bearer" = [])))]
 #[get("/incidents/{id}/broadcasts")]
 async fn broadcasts(
     caller: Caller,

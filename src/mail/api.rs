@@ -23,7 +23,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 }
 
 /// How far a broadcast is
-#[utoipa::path(tag = "mail", params(("id" = EventId, Path)), responses((status = 200, body = BroadcastView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "mail", params(("id" = EventId, Path)), responses((status = 200, body = BroadcastView)), security(("bearer" = [])))]
 #[get("/broadcasts/{id}")]
 async fn read_broadcast(caller: Caller, id: web::Path<EventId>) -> Result<HttpResponse, Problem> {
     let answer = caller.read(move |conn, _| {
@@ -49,13 +49,14 @@ struct DeliveryQuery {
     /// To this address.
     recipient: Option<String>,
     /// 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From `next_cursor`.
     cursor: Option<String>,
 }
 
 /// The ledger of mail, oldest first
-#[utoipa::path(tag = "mail", params(DeliveryQuery), responses((status = 200, body = Items<DeliveryView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "mail", params(DeliveryQuery), responses((status = 200, body = Items<DeliveryView>)), security(("bearer" = [])))]
 #[get("/deliveries")]
 async fn list_deliveries(
     caller: Caller,
@@ -83,7 +84,7 @@ async fn list_deliveries(
 }
 
 /// Try a failed message again
-#[utoipa::path(operation_id = "retry_delivery", tag = "mail", params(("id" = DeliveryId, Path)), request_body = Empty, responses((status = 200, body = DeliveryView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "retry_delivery", tag = "mail", params(("id" = DeliveryId, Path)), request_body = Empty, responses((status = 200, body = DeliveryView)), security(("bearer" = [])))]
 #[post("/deliveries/{id}/retry")]
 async fn retry(
     caller: Caller,

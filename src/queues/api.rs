@@ -35,7 +35,7 @@ fn found(conn: &mut Connection, id: QueueId) -> Result<super::Queue, Problem> {
 }
 
 /// Create a queue
-#[utoipa::path(operation_id = "create_queue", tag = "queues", request_body = NewQueue, responses((status = 201, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "create_queue", tag = "queues", request_body = NewQueue, responses((status = 201, body = QueueView)), security(("bearer" = [])))]
 #[post("/queues")]
 async fn create(caller: Caller, form: Form<NewQueue>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -47,7 +47,7 @@ async fn create(caller: Caller, form: Form<NewQueue>) -> Result<HttpResponse, Pr
 }
 
 /// List queues
-#[utoipa::path(operation_id = "list_queues", tag = "queues", params(Pages), responses((status = 200, body = Items<QueueView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_queues", tag = "queues", params(Pages), responses((status = 200, body = Items<QueueView>)), security(("bearer" = [])))]
 #[get("/queues")]
 async fn list(
     caller: Caller,
@@ -68,7 +68,7 @@ async fn list(
 }
 
 /// Read a queue
-#[utoipa::path(operation_id = "read_queue", tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "read_queue", tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = QueueView)), security(("bearer" = [])))]
 #[get("/queues/{id}")]
 async fn read(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Problem> {
     let answer = caller.read(move |conn, _| {
@@ -80,7 +80,7 @@ async fn read(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Pr
 }
 
 /// The schedule of a queue
-#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = Items<ShiftView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = Items<ShiftView>)), security(("bearer" = [])))]
 #[get("/queues/{id}/shifts")]
 async fn read_shifts(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Problem> {
     let answer = caller.read(move |conn, _| {
@@ -96,7 +96,7 @@ async fn read_shifts(caller: Caller, id: web::Path<QueueId>) -> Result<HttpRespo
 }
 
 /// Replace the schedule of a queue
-#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), request_body = NewShifts, responses((status = 200, body = QueueView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), request_body = NewShifts, responses((status = 200, body = QueueView)), security(("bearer" = [])))]
 #[put("/queues/{id}/shifts")]
 async fn replace_shifts(
     caller: Caller,
@@ -134,7 +134,7 @@ struct Coverage {
 }
 
 /// When is nobody on duty
-#[utoipa::path(tag = "queues", params(("id" = QueueId, Path), Range), responses((status = 200, body = Coverage), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path), Range), responses((status = 200, body = Coverage)), security(("bearer" = [])))]
 #[get("/queues/{id}/coverage")]
 async fn read_coverage(
     caller: Caller,
@@ -176,7 +176,7 @@ struct Team {
 }
 
 /// Who is on duty
-#[utoipa::path(tag = "queues", params(("id" = QueueId, Path), At), responses((status = 200, body = Team), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "queues", params(("id" = QueueId, Path), At), responses((status = 200, body = Team)), security(("bearer" = [])))]
 #[get("/queues/{id}/on-duty")]
 async fn on_duty(caller: Caller, id: web::Path<QueueId>, query: Query<At>) -> Result<HttpResponse, Problem> {
     let at = query.0.at.unwrap_or_else(|| caller.now());
@@ -200,7 +200,7 @@ struct RuleSet {
 }
 
 /// The routing rules in force
-#[utoipa::path(tag = "queues", responses((status = 200, body = RuleSet), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "queues", responses((status = 200, body = RuleSet)), security(("bearer" = [])))]
 #[get("/routing-rules")]
 async fn read_rules(caller: Caller) -> Result<HttpResponse, Problem> {
     let answer = caller.read(move |conn, _| {
@@ -211,7 +211,7 @@ async fn read_rules(caller: Caller) -> Result<HttpResponse, Problem> {
 }
 
 /// Replace the routing rules
-#[utoipa::path(tag = "queues", request_body = NewRules, responses((status = 200, body = RuleSet), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "queues", request_body = NewRules, responses((status = 200, body = RuleSet)), security(("bearer" = [])))]
 #[put("/routing-rules")]
 async fn replace_rules(caller: Caller, form: Form<NewRules>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;

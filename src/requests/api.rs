@@ -86,6 +86,7 @@ struct RequestQuery {
     /// Of this tenant; for staff.
     tenant_id: Option<TenantId>,
     /// 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From `next_cursor`.
     cursor: Option<String>,
@@ -154,7 +155,7 @@ async fn newest(
 }
 
 /// List requests, the newest first
-#[utoipa::path(operation_id = "list_requests", tag = "requests", params(RequestQuery), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_requests", tag = "requests", params(RequestQuery), responses((status = 200, body = Items<RequestView>)), security(("bearer" = [])))]
 #[get("/service-requests")]
 async fn list(
     caller: Caller,
@@ -165,7 +166,7 @@ async fn list(
 }
 
 /// The requests of an incident, the newest first
-#[utoipa::path(operation_id = "list_requests_of_incident", tag = "incidents", params(("id" = IncidentId, Path), Pages), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_requests_of_incident", tag = "incidents", params(("id" = IncidentId, Path), Pages), responses((status = 200, body = Items<RequestView>)), security(("bearer" = [])))]
 #[get("/incidents/{id}/service-requests")]
 async fn of_incident(
     caller: Caller,
@@ -188,7 +189,7 @@ async fn of_incident(
 }
 
 /// File a request
-#[utoipa::path(operation_id = "file_request", tag = "requests", request_body = NewRequest, responses((status = 201, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "file_request", tag = "requests", request_body = NewRequest, responses((status = 201, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests")]
 async fn file(caller: Caller, form: Form<NewRequest>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -209,7 +210,7 @@ async fn file(caller: Caller, form: Form<NewRequest>) -> Result<HttpResponse, Pr
 }
 
 /// Read a request
-#[utoipa::path(operation_id = "read_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "read_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[get("/service-requests/{id}")]
 async fn read(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -222,7 +223,7 @@ async fn read(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Pr
 }
 
 /// The conversation, oldest first
-#[utoipa::path(operation_id = "list_comments", tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<CommentView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_comments", tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<CommentView>)), security(("bearer" = [])))]
 #[get("/service-requests/{id}/comments")]
 async fn comments(
     caller: Caller,
@@ -242,7 +243,7 @@ async fn comments(
 }
 
 /// Comment
-#[utoipa::path(operation_id = "comment_on_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = NewComment, responses((status = 201, body = CommentView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "comment_on_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = NewComment, responses((status = 201, body = CommentView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/comments")]
 async fn comment(
     caller: Caller,
@@ -260,7 +261,7 @@ async fn comment(
 }
 
 /// The history, oldest first
-#[utoipa::path(operation_id = "list_history", tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<EventView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_history", tag = "requests", params(("id" = String, Path, description = "id or reference"), Pages), responses((status = 200, body = Items<EventView>)), security(("bearer" = [])))]
 #[get("/service-requests/{id}/history")]
 async fn history(
     caller: Caller,
@@ -281,7 +282,7 @@ async fn history(
 }
 
 /// Give it to an agent; to oneself: take it
-#[utoipa::path(operation_id = "assign_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Assignment, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "assign_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Assignment, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/assign")]
 async fn assign(
     caller: Caller,
@@ -298,7 +299,7 @@ async fn assign(
 }
 
 /// Put it back into the line
-#[utoipa::path(operation_id = "release_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "release_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/release")]
 async fn release(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -311,7 +312,7 @@ async fn release(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Re
 }
 
 /// Move it into another line
-#[utoipa::path(operation_id = "transfer_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = TransferTo, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "transfer_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = TransferTo, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/transfer")]
 async fn transfer(
     caller: Caller,
@@ -328,7 +329,7 @@ async fn transfer(
 }
 
 /// Ask the customer
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/await-customer")]
 async fn await_customer(
     caller: Caller,
@@ -345,7 +346,7 @@ async fn await_customer(
 }
 
 /// Let it wait for something else
-#[utoipa::path(operation_id = "hold_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Hold, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "hold_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Hold, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/hold")]
 async fn hold(caller: Caller, key: web::Path<String>, form: Form<Hold>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -358,7 +359,7 @@ async fn hold(caller: Caller, key: web::Path<String>, form: Form<Hold>) -> Resul
 }
 
 /// Go on with it
-#[utoipa::path(operation_id = "resume_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "resume_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/resume")]
 async fn resume(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -371,7 +372,7 @@ async fn resume(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Res
 }
 
 /// Answer it
-#[utoipa::path(operation_id = "resolve_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Resolution, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "resolve_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Resolution, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/resolve")]
 async fn resolve(
     caller: Caller,
@@ -388,7 +389,7 @@ async fn resolve(
 }
 
 /// End it for good
-#[utoipa::path(operation_id = "close_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "close_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/close")]
 async fn close(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -401,7 +402,7 @@ async fn close(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Resu
 }
 
 /// The answer was none
-#[utoipa::path(operation_id = "reopen_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "reopen_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/reopen")]
 async fn reopen(
     caller: Caller,
@@ -420,7 +421,7 @@ async fn reopen(
 }
 
 /// The incident is over, and not for this tenant
-#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/still-affected")]
 async fn still_affected(
     caller: Caller,
@@ -437,7 +438,7 @@ async fn still_affected(
 }
 
 /// Take it back
-#[utoipa::path(operation_id = "cancel_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "cancel_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Note, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/cancel")]
 async fn cancel(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -450,7 +451,7 @@ async fn cancel(caller: Caller, key: web::Path<String>, form: Form<Note>) -> Res
 }
 
 /// It is none
-#[utoipa::path(operation_id = "reject_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Rejection, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "reject_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Rejection, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/reject")]
 async fn reject(
     caller: Caller,
@@ -467,7 +468,7 @@ async fn reject(
 }
 
 /// Bind it to an incident
-#[utoipa::path(operation_id = "link_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Link, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "link_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Link, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[put("/service-requests/{id}/incident")]
 async fn link(caller: Caller, key: web::Path<String>, form: Form<Link>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -480,7 +481,7 @@ async fn link(caller: Caller, key: web::Path<String>, form: Form<Link>) -> Resul
 }
 
 /// Keep it out of the cascade
-#[utoipa::path(operation_id = "pin_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "pin_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[put("/service-requests/{id}/pin")]
 async fn pin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -492,7 +493,7 @@ async fn pin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Resul
 }
 
 /// Let it follow its incident again
-#[utoipa::path(operation_id = "unpin_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "unpin_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Empty, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[delete("/service-requests/{id}/pin")]
 async fn unpin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let key = Key::parse(&key)?;
@@ -504,7 +505,7 @@ async fn unpin(caller: Caller, key: web::Path<String>, form: Form<Empty>) -> Res
 }
 
 /// Add watchers
-#[utoipa::path(operation_id = "add_watchers", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "add_watchers", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[put("/service-requests/{id}/watchers")]
 async fn watch(
     caller: Caller,
@@ -521,7 +522,7 @@ async fn watch(
 }
 
 /// Take watchers away
-#[utoipa::path(operation_id = "remove_watchers", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "remove_watchers", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Watchers, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
 #[delete("/service-requests/{id}/watchers")]
 async fn unwatch(
     caller: Caller,
@@ -538,7 +539,7 @@ async fn unwatch(
 }
 
 /// The line of a queue: its open requests, the most urgent first
-#[utoipa::path(operation_id = "list_requests_of_queue", tag = "queues", params(("id" = QueueId, Path), Pages), responses((status = 200, body = Items<RequestView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_requests_of_queue", tag = "queues", params(("id" = QueueId, Path), Pages), responses((status = 200, body = Items<RequestView>)), security(("bearer" = [])))]
 #[get("/queues/{id}/service-requests")]
 async fn of_queue(
     caller: Caller,
@@ -578,7 +579,7 @@ struct Claimed {
 }
 
 /// Take the most urgent request of a queue; 204 when there is none
-#[utoipa::path(operation_id = "claim_request", tag = "queues", params(("id" = QueueId, Path)), request_body = Empty, responses((status = 200, body = Claimed), (status = 204, description = "nothing waits"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "claim_request", tag = "queues", params(("id" = QueueId, Path)), request_body = Empty, responses((status = 200, body = Claimed), (status = 204, description = "nothing waits")), security(("bearer" = [])))]
 #[post("/queues/{id}/claim")]
 async fn claim(caller: Caller, id: web::Path<QueueId>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, move |conn, caller| {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use allclear::identity::rights::OPEN;
+use allclear::problem::Code;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -445,6 +446,19 @@ fn every_operation_has_a_tag_a_summary_a_name_of_its_own_and_answers() {
         if operation.template.starts_with("/v1/") {
             assert!(answers.contains_key("4XX"), "{name} says nothing of problems");
         }
+    }
+}
+
+#[test]
+fn every_code_of_a_problem_is_in_the_docs() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md")).unwrap();
+    for code in Code::ALL {
+        let row = format!("| `{}` | {} |", code.as_str(), code.status());
+        assert!(
+            page.contains(&row),
+            "docs/errors.md says nothing of {}",
+            code.as_str()
+        );
     }
 }
 

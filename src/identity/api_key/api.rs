@@ -32,7 +32,7 @@ struct Made<'a> {
 /// Create an API key
 ///
 /// The key is in this answer and nowhere else; a repeated call with the same `Idempotency-Key` gets it without.
-#[utoipa::path(operation_id = "create_api_key", tag = "people", request_body = NewApiKey, responses((status = 201, body = Made), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "create_api_key", tag = "people", request_body = NewApiKey, responses((status = 201, body = Made)), security(("bearer" = [])))]
 #[post("/api-keys")]
 async fn create(caller: Caller, form: Form<NewApiKey>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
@@ -53,7 +53,7 @@ async fn create(caller: Caller, form: Form<NewApiKey>) -> Result<HttpResponse, P
 }
 
 /// List API keys
-#[utoipa::path(operation_id = "list_api_keys", tag = "people", params(Pages), responses((status = 200, body = Items<ApiKeyView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_api_keys", tag = "people", params(Pages), responses((status = 200, body = Items<ApiKeyView>)), security(("bearer" = [])))]
 #[get("/api-keys")]
 async fn list(
     caller: Caller,
@@ -70,7 +70,7 @@ async fn list(
 }
 
 /// Read an API key
-#[utoipa::path(operation_id = "read_api_key", tag = "people", params(("id" = ApiKeyId, Path)), responses((status = 200, body = ApiKeyView), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "read_api_key", tag = "people", params(("id" = ApiKeyId, Path)), responses((status = 200, body = ApiKeyView)), security(("bearer" = [])))]
 #[get("/api-keys/{id}")]
 async fn read(caller: Caller, id: web::Path<ApiKeyId>) -> Result<HttpResponse, Problem> {
     let answer = caller.read(move |conn, caller| {
@@ -81,7 +81,7 @@ async fn read(caller: Caller, id: web::Path<ApiKeyId>) -> Result<HttpResponse, P
 }
 
 /// Revoke an API key, at once
-#[utoipa::path(operation_id = "revoke_api_key", tag = "people", params(("id" = ApiKeyId, Path)), responses((status = 204, description = "it is revoked"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "revoke_api_key", tag = "people", params(("id" = ApiKeyId, Path)), responses((status = 204, description = "it is revoked")), security(("bearer" = [])))]
 #[delete("/api-keys/{id}")]
 async fn revoke(caller: Caller, id: web::Path<ApiKeyId>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, move |conn, caller| {

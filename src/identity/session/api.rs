@@ -78,7 +78,7 @@ pub fn grant(lasting: Lasting, tokens: &Tokens, now: Moment) -> Result<HttpRespo
 }
 
 /// Sign in
-#[utoipa::path(tag = "auth", request_body = Login, responses((status = 200, body = Grant), (status = "4XX", description = "problem+json")))]
+#[utoipa::path(tag = "auth", request_body = Login, responses((status = 200, body = Grant)))]
 #[post("/auth/login")]
 async fn login(
     form: Form<Login>,
@@ -110,7 +110,7 @@ struct Refresh {
 /// Take a refresh token for the next pair
 ///
 /// Each is used once. One that comes back a second time ends its session: it was stolen from somebody.
-#[utoipa::path(tag = "auth", request_body = Refresh, responses((status = 200, body = Grant), (status = "4XX", description = "problem+json")))]
+#[utoipa::path(tag = "auth", request_body = Refresh, responses((status = 200, body = Grant)))]
 #[post("/auth/refresh")]
 async fn refresh(
     form: Form<Refresh>,
@@ -146,7 +146,7 @@ struct Logout {
 ///
 /// Ends the session of the refresh token, or without one that of the access token. A refresh token that is none (any
 /// more) is no error (RFC 7009 §2.2).
-#[utoipa::path(tag = "auth", request_body = Logout, responses((status = 204, description = "signed out"), (status = "4XX", description = "problem+json")), security((), ("bearer" = [])))]
+#[utoipa::path(tag = "auth", request_body = Logout, responses((status = 204, description = "signed out")), security((), ("bearer" = [])))]
 #[post("/auth/logout")]
 async fn logout(
     caller: Result<Caller, Problem>,
@@ -207,7 +207,7 @@ impl SessionView {
 }
 
 /// My sessions
-#[utoipa::path(operation_id = "list_sessions", tag = "auth", params(Pages), responses((status = 200, body = Items<SessionView>), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "list_sessions", tag = "auth", params(Pages), responses((status = 200, body = Items<SessionView>)), security(("bearer" = [])))]
 #[get("/me/sessions")]
 async fn list(
     caller: Caller,
@@ -225,7 +225,7 @@ async fn list(
 }
 
 /// Sign out everywhere, here too
-#[utoipa::path(operation_id = "end_sessions", tag = "auth", responses((status = 204, description = "all are over"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "end_sessions", tag = "auth", responses((status = 204, description = "all are over")), security(("bearer" = [])))]
 #[delete("/me/sessions")]
 async fn end_all(caller: Caller, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, |conn, caller| {
@@ -236,7 +236,7 @@ async fn end_all(caller: Caller, form: Form<Empty>) -> Result<HttpResponse, Prob
 }
 
 /// End one of my sessions
-#[utoipa::path(operation_id = "end_session", tag = "auth", params(("id" = SessionId, Path)), responses((status = 204, description = "it is over"), (status = "4XX", description = "problem+json")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "end_session", tag = "auth", params(("id" = SessionId, Path)), responses((status = 204, description = "it is over")), security(("bearer" = [])))]
 #[delete("/me/sessions/{id}")]
 async fn end(caller: Caller, id: web::Path<SessionId>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, move |conn, caller| {
