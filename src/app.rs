@@ -21,7 +21,7 @@ use utoipa_swagger_ui::SwaggerUi;
 pub use document::document;
 
 use crate::clock::Clock;
-use crate::db::{Connection, Db, Location};
+use crate::db::{Connection, Db, Location, Scope};
 use crate::http::Cursors;
 use crate::http::bell::Bell;
 use crate::http::body;
@@ -136,7 +136,7 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     } = prepare(&settings, &clock).await?;
     if in_use.is_some() {
         // Nobody else can be alive: what the last process had in its hands is taken up at once.
-        db.write(mail::store::release_all).await?;
+        db.write(Scope::of_system(), mail::store::release_all).await?;
     }
     let bell = Bell::default();
     let transport = transport(&settings)?;
@@ -312,7 +312,9 @@ async fn healthz() -> HttpResponse {
 #[utoipa::path(tag = "root", responses((status = 200, description = "ready")))]
 #[get("/readyz")]
 async fn readyz(db: web::Data<Db>) -> Result<HttpResponse, Problem> {
-    let asked = db.read(|conn| journal::backlog(conn, journal::Reader::Notify));
+    let asked = db.read(Scope::of_system(), |conn| {
+        journal::backlog(conn, journal::Reader::Notify)
+    });
     let backlog = asked
         .await
         .map_err(|_| Problem::new(Code::Unavailable, "the database cannot be reached"))?;
@@ -377,7 +379,9 @@ async fn metrics(
 ) -> Result<HttpResponse, Problem> {
     let now = clock.now().into();
     let (desk, totals) = db
-        .read(move |conn| Ok((desk_numbers(conn, now)?, mail::store::totals(conn)?)))
+        .read(Scope::of_system(), move |conn| {
+            Ok((desk_numbers(conn, now)?, mail::store::totals(conn)?))
+        })
         .await?;
     for (kind, count) in desk {
         metrics.desk.with_label_values(&[kind]).set(count);

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
-use crate::db::{Connection, Db, EventId, IncidentId, Moment};
+use crate::db::{Connection, Db, EventId, IncidentId, Moment, Scope};
 use crate::http::bell::Bell;
 use crate::http::idempotency;
 use crate::http::traffic::Traffic;
@@ -68,29 +68,37 @@ impl Worker {
     /// What there is to do is read first, in one go and without the writer: most of the time it is nothing.
     pub async fn react(&self) -> Result<Step, Problem> {
         let now = self.now();
-        let waiting = self.db.read(Waiting::look).await?;
+        let waiting = self.db.read(Scope::of_system(), Waiting::look).await?;
         let mut steps = Vec::new();
         if waiting.own_mail {
-            steps.push(self.db.write(move |conn| own_mail::step(conn, now)).await);
+            steps.push(
+                self.db
+                    .write(Scope::of_system(), move |conn| own_mail::step(conn, now))
+                    .await,
+            );
         }
         if let Some(incident) = waiting.cascade {
             steps.push(
                 self.db
-                    .write(move |conn| cascade::step(conn, incident, now))
+                    .write(Scope::of_system(), move |conn| cascade::step(conn, incident, now))
                     .await,
             );
         }
         for broadcast in waiting.broadcasts {
             steps.push(
                 self.db
-                    .write(move |conn| audience::step(conn, broadcast, now))
+                    .write(Scope::of_system(), move |conn| {
+                        audience::step(conn, broadcast, now)
+                    })
                     .await,
             );
         }
         if waiting.sent {
             let finished = self
                 .db
-                .write(move |conn| mail::store::finish_broadcasts(conn, now))
+                .write(Scope::of_system(), move |conn| {
+                    mail::store::finish_broadcasts(conn, now)
+                })
                 .await;
             steps.push(finished.map(|count| if count > 0 { Step::Worked } else { Step::Idle }));
         }
@@ -112,7 +120,7 @@ impl Worker {
     /// Closes what has been resolved for long, forgets old idempotency keys.
     pub async fn sweep(&self) -> Result<Step, Problem> {
         let (now, window) = (self.now(), self.reopen_window);
-        let swept = self.db.write(move |conn| {
+        let swept = self.db.write(Scope::of_system(), move |conn| {
             let closed = match window {
                 Some(window) => requests::actions::close_expired(conn, window, now)?,
                 None => 0,

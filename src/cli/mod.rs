@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app;
 use crate::clock::Clock;
-use crate::db::{self, Location};
+use crate::db::{self, Location, Scope};
 use crate::identity::keys::{self, Secret};
 use crate::identity::{Role, rights, store};
 use crate::problem::Problem;
@@ -171,7 +171,9 @@ async fn rotate_keys(settings: Settings) -> Result<(), Failure> {
     let db = app::prepare(&settings, &clock).await?.db;
     let secret = Secret::load(settings.secret.as_deref(), &settings.data_dir)?;
     let (lifetime, now) = (settings.access_token_lifetime, clock.now().into());
-    let rotated = db.write(move |conn| keys::rotate(conn, &secret, lifetime, now));
+    let rotated = db.write(Scope::of_system(), move |conn| {
+        keys::rotate(conn, &secret, lifetime, now)
+    });
     let (kid, kept) = rotated.await?;
     print(&format!(
         "key {kid} signs from now on, in running servers within a minute; {kept} older are still good"
@@ -186,7 +188,7 @@ async fn token(args: TokenArgs) -> Result<(), Failure> {
     let email = text::email_address(&args.email).ok_or_else(unknown)?;
     let memberships = ground
         .db
-        .read(move |conn| {
+        .read(Scope::of_system(), move |conn| {
             let person = store::person_by_email(conn, &email)?.ok_or_else(unknown)?;
             store::memberships_of(conn, person.id)
         })

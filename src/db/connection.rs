@@ -3,11 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
-use diesel::connection::TransactionManager;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::{ManageConnection, Pool};
+use diesel::result::Error as DieselError;
+use diesel::sql_types::{Bool, Text};
 use diesel::{ConnectionError, PgConnection, SqliteConnection};
+
+use super::Scope;
+use crate::problem::Problem;
 
 /// A connection to either engine.
 #[derive(diesel::MultiConnection)]
@@ -66,6 +70,9 @@ impl Target {
     }
 }
 
+/// The setting of a connection that the policies of PostgreSQL compare each row with; unset, it shows none.
+const SETTING: &str = "allclear.tenant";
+
 /// How long a connection is trusted after it answered a ping.
 const TRUST: Duration = Duration::from_secs(1);
 
@@ -75,12 +82,28 @@ pub struct Pooled {
     pub conn: AnyConnection,
     /// When it last answered a ping; never, if its last work failed for want of the database.
     answered: Option<Instant>,
+    /// Whose rows it shows outside a transaction; `None` while that is not known.
+    scope: Option<Scope>,
 }
 
 impl Pooled {
     /// It is asked before it is used again.
     pub fn doubt(&mut self) {
         self.answered = None;
+        self.scope = None;
+    }
+
+    /// Has it show the rows of `scope` from now on; a round trip only where it showed others.
+    pub fn narrow(&mut self, scope: Scope) -> Result<(), Problem> {
+        let AnyConnection::Postgres(conn) = &mut self.conn else {
+            return Ok(());
+        };
+        if self.scope != Some(scope) {
+            self.scope = None;
+            conn.batch_execute(&format!("SET {SETTING} = '{scope}'"))?;
+            self.scope = Some(scope);
+        }
+        Ok(())
     }
 }
 
@@ -97,6 +120,7 @@ impl ManageConnection for Manager {
         Ok(Pooled {
             conn,
             answered: Some(Instant::now()),
+            scope: None,
         })
     }
 
@@ -113,6 +137,55 @@ impl ManageConnection for Manager {
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
         std::thread::panicking() || AnyConnection::is_broken_transaction_manager(&mut pooled.conn)
     }
+}
+
+/// Runs `work` in a transaction that shows the rows of `scope`: said together with its beginning, forgotten with its end.
+pub fn transaction<T>(
+    conn: &mut AnyConnection,
+    scope: Scope,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    match conn {
+        AnyConnection::Postgres(conn) => {
+            let begin = format!("BEGIN; SET LOCAL {SETTING} = '{scope}'");
+            AnsiTransactionManager::begin_transaction_sql(conn, &begin)?;
+        }
+        AnyConnection::Sqlite(conn) => AnsiTransactionManager::begin_transaction(conn)?,
+    }
+    match work(conn) {
+        Ok(done) => {
+            AnyConnection::commit_transaction(conn)?;
+            Ok(done)
+        }
+        Err(problem) => match AnyConnection::rollback_transaction(conn) {
+            Ok(()) | Err(DieselError::BrokenTransactionManager) => Err(problem),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+diesel::define_sql_function! { fn current_setting(name: Text) -> Text; }
+diesel::define_sql_function! { fn set_config(name: Text, value: Text, local: Bool) -> Text; }
+
+/// Shows all rows to `work`, inside a transaction that shows fewer; on SQLite it shows all anyway.
+pub fn widely<T>(
+    conn: &mut AnyConnection,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let AnyConnection::Postgres(inner) = conn else {
+        return work(conn);
+    };
+    let before: String = diesel::select(current_setting(SETTING)).get_result(inner)?;
+    diesel::select(set_config(SETTING, "all", true)).execute(inner)?;
+    let done = work(conn);
+    let AnyConnection::Postgres(inner) = conn else {
+        return done;
+    };
+    // After a failure of the database the transaction is over, and what was set for it too.
+    let narrow = diesel::select(set_config(SETTING, before, true)).execute(inner);
+    let done = done?;
+    narrow?;
+    Ok(done)
 }
 
 /// A pool of `size` connections to `target`; connections are made when first needed.

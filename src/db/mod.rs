@@ -1,7 +1,8 @@
 //! THE FOUNDATION: the only place that knows there are two engines.
 //!
 //! Two doors lead to the database: [`Db::read`] and [`Db::write`]. Behind each a closure gets a connection and
-//! does nothing but SQL. What differs between the engines lives here, both arms side by side.
+//! does nothing but SQL. Each takes the [`Scope`] of the work, which PostgreSQL holds every statement to: a query that
+//! forgets the tenant finds only its rows. What differs between the engines lives here, both arms side by side.
 
 mod columns;
 pub mod connection;
@@ -12,6 +13,7 @@ pub mod migrations;
 mod moment;
 pub mod noun;
 pub mod schema;
+mod scope;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +21,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::Connection as _;
 use diesel::r2d2::Pool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
@@ -27,11 +28,12 @@ use tokio::time::timeout;
 
 pub(crate) use columns::text_enum;
 pub use columns::{Instant, Json, Jsonb, Uuid};
-pub use connection::{AnyConnection as Connection, MultiBackend};
+pub use connection::{AnyConnection as Connection, MultiBackend, widely};
 pub use first::first;
 pub use id::Id;
 pub use moment::Moment;
 pub use noun::*;
+pub use scope::Scope;
 
 use crate::problem::{Code, Problem, Retry};
 use connection::{Manager, Pooled, Target};
@@ -51,15 +53,6 @@ pub enum Location {
     Sqlite(PathBuf),
     /// A `postgres://` URL.
     Postgres(String),
-}
-
-/// Whose rows a query may see. Only `identity` makes one, from a verified caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The rows of one tenant.
-    Tenant(TenantId),
-    /// The rows of all: staff, and the workers behind the calls.
-    All,
 }
 
 /// The database, cheap to clone.
@@ -125,6 +118,7 @@ impl Db {
     /// Runs a query off the async threads.
     pub async fn read<T: Send + 'static>(
         &self,
+        scope: Scope,
         work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let this = self.clone();
@@ -132,7 +126,7 @@ impl Db {
         off_thread(move || {
             let _turn = turn;
             let mut pooled = this.readers().get().map_err(away)?;
-            let done = work(&mut pooled.conn);
+            let done = pooled.narrow(scope).and_then(|()| work(&mut pooled.conn));
             doubt_after(&mut pooled, &done);
             done
         })
@@ -142,6 +136,7 @@ impl Db {
     /// Runs a short indexed query: on SQLite in place, where the hop to another thread would cost as much.
     pub async fn read_here<T: Send + 'static>(
         &self,
+        scope: Scope,
         work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         if let Engine::Sqlite { readers, .. } = &*self.0
@@ -149,7 +144,7 @@ impl Db {
         {
             return work(&mut pooled.conn);
         }
-        self.read(work).await
+        self.read(scope, work).await
     }
 
     /// Runs `work` in a transaction and answers when it is durable.
@@ -158,6 +153,7 @@ impl Db {
     /// does nothing but SQL. It is all or nothing: an error leaves no trace.
     pub async fn write<T: Send + 'static>(
         &self,
+        scope: Scope,
         work: impl Fn(&mut Connection) -> Result<T, Problem> + Send + Sync + 'static,
     ) -> Result<T, Problem> {
         match &*self.0 {
@@ -170,13 +166,13 @@ impl Db {
                 off_thread(move || {
                     let _turn = turn;
                     let mut pooled = this.readers().get().map_err(away)?;
-                    let mut done = pooled.conn.transaction(|conn| work(conn));
+                    let mut done = connection::transaction(&mut pooled.conn, scope, &work);
                     for _ in 1..ATTEMPTS {
                         match &done {
                             Err(problem) if problem.retry() == Retry::Again => {}
                             _ => break,
                         }
-                        done = pooled.conn.transaction(|conn| work(conn));
+                        done = connection::transaction(&mut pooled.conn, scope, &work);
                     }
                     doubt_after(&mut pooled, &done);
                     done

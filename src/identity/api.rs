@@ -10,7 +10,7 @@ use super::keys::Secret;
 use super::model::{TenantView, UserView};
 use super::tokens::Tokens;
 use super::{Caller, api_key, me, password, session, store};
-use crate::db::{PROVIDER, PersonId, Scope, TenantId};
+use crate::db::{PROVIDER, PersonId, TenantId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
 use crate::problem::Problem;
@@ -76,7 +76,7 @@ async fn list_tenants(
 #[get("/tenants/{id}")]
 async fn read_tenant(caller: Caller, id: web::Path<TenantId>) -> Result<HttpResponse, Problem> {
     let answer = caller.read(move |conn, caller| {
-        let own = caller.scope() == Scope::Tenant(*id);
+        let own = caller.scope().tenant() == Some(*id);
         if !own && !caller.is_staff() {
             return Err(Problem::not_found("tenant"));
         }
@@ -136,11 +136,7 @@ async fn list_users(
     let page: Page<(PersonId, TenantId)> =
         cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
     let answer = caller.read(move |conn, caller| {
-        let tenant = match caller.scope() {
-            Scope::Tenant(tenant) => Some(tenant),
-            Scope::All => None,
-        };
-        let rows = store::members(conn, tenant, page.after, page.fetch())?;
+        let rows = store::members(conn, caller.scope().tenant(), page.after, page.fetch())?;
         let key = |row: &(super::Person, super::Membership)| (row.1.person_id, row.1.tenant_id);
         Answer::ok(&cursors.cut(&page, rows, key, |(person, membership)| {
             UserView::of(person, &membership)

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::model::{Membership, Person, Plan, Role, Tenant};
 use super::{password, store};
 use crate::db::schema::memberships;
-use crate::db::{Connection, Db, Id, Moment, PROVIDER, lock};
+use crate::db::{Connection, Db, Id, Moment, PROVIDER, Scope, lock};
 use crate::problem::Problem;
 use crate::settings::Settings;
 
@@ -24,7 +24,7 @@ pub async fn first_operator(
     settings: &Settings,
     now: Moment,
 ) -> Result<Option<FirstOperator>, Problem> {
-    if db.read(has_operator).await? {
+    if db.read(Scope::of_system(), has_operator).await? {
         return Ok(None);
     }
     let email = settings
@@ -40,7 +40,7 @@ pub async fn first_operator(
     let hash = password::hash(password).await?;
     let address = email.clone();
     let made = db
-        .write(move |conn| {
+        .write(Scope::of_system(), move |conn| {
             lock::exclusive(conn, lock::Key::named("first operator"))?;
             if has_operator(conn)? {
                 return Ok(false);

@@ -123,9 +123,9 @@ impl Caller {
     /// Whose rows the caller may see.
     pub fn scope(&self) -> Scope {
         if self.is_staff() {
-            Scope::All
+            Scope::of_staff()
         } else {
-            Scope::Tenant(self.tenant())
+            Scope::of_tenant(self.tenant())
         }
     }
 
@@ -179,8 +179,8 @@ impl Caller {
         self,
         work: impl FnOnce(&mut Connection, &Caller) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let db = self.db.clone();
-        db.read(move |conn| work(conn, &self)).await
+        let (db, scope) = (self.db.clone(), self.scope());
+        db.read(scope, move |conn| work(conn, &self)).await
     }
 
     /// The same for what reads a row or two by key.
@@ -188,8 +188,8 @@ impl Caller {
         self,
         work: impl FnOnce(&mut Connection, &Caller) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let db = self.db.clone();
-        db.read_here(move |conn| work(conn, &self)).await
+        let (db, scope) = (self.db.clone(), self.scope());
+        db.read_here(scope, move |conn| work(conn, &self)).await
     }
 
     /// Runs an action in a transaction: once for an idempotency key, and only while the account is in good standing.
@@ -198,8 +198,8 @@ impl Caller {
         body: web::Bytes,
         work: impl Fn(&mut Connection, &Caller) -> Result<Answer, Problem> + Send + Sync + 'static,
     ) -> Result<HttpResponse, Problem> {
-        let (db, bell) = (self.db.clone(), self.bell.clone());
-        let answer = db.write(move |conn| {
+        let (db, bell, scope) = (self.db.clone(), self.bell.clone(), self.scope());
+        let answer = db.write(scope, move |conn| {
             self.confirm(conn)?;
             let whose = (self.tenant(), self.person());
             self.idempotency
@@ -216,8 +216,8 @@ impl Caller {
         body: web::Bytes,
         work: impl Fn(&mut Connection, &Caller) -> Result<Disclosed, Problem> + Send + Sync + 'static,
     ) -> Result<HttpResponse, Problem> {
-        let (db, bell) = (self.db.clone(), self.bell.clone());
-        let answer = db.write(move |conn| {
+        let (db, bell, scope) = (self.db.clone(), self.bell.clone(), self.scope());
+        let answer = db.write(scope, move |conn| {
             self.confirm(conn)?;
             let whose = (self.tenant(), self.person());
             let mut disclosed = None;
@@ -316,7 +316,9 @@ pub(super) async fn authenticate(request: &HttpRequest) -> Result<Arc<Known>, Pr
     // A key is asked for at every call: its revocation is immediate, and there is no signature to save.
     if let Some(key) = api_key::parse(token) {
         let known = db
-            .read_here(move |conn| api_key::authenticate(conn, &key, now))
+            .read_here(Scope::of_tenant(key.tenant), move |conn| {
+                api_key::authenticate(conn, &key, now)
+            })
             .await?;
         let (known, stale) = known.ok_or_else(no_longer)?;
         if stale {
@@ -332,7 +334,9 @@ pub(super) async fn authenticate(request: &HttpRequest) -> Result<Arc<Known>, Pr
     let claims = part::<Tokens>(request)?.verify(token, now).await?;
     let (sub, tenant, session) = (claims.sub, claims.tenant, claims.sid);
     let standing = db
-        .read_here(move |conn| store::standing(conn, sub, tenant, session))
+        .read_here(Scope::of_tenant(tenant), move |conn| {
+            store::standing(conn, sub, tenant, session)
+        })
         .await?;
     let (role, name) = standing.ok_or_else(no_longer)?;
     if role != claims.role {

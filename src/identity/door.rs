@@ -13,7 +13,7 @@ use utoipa::openapi::{OpenApi, PathItem};
 
 use super::caller::{Known, authenticate, part};
 use super::rights::{self, Right};
-use crate::db::{Connection, Db, TenantId};
+use crate::db::{Connection, Db, Scope, TenantId};
 use crate::problem::{Code, Problem};
 
 /// Whether the thing that a path names is one of this tenant's.
@@ -72,7 +72,10 @@ impl Door {
             .map(|(_, id)| id.to_owned());
         let id = id.last().unwrap_or_default();
         let own = match part::<Db>(request) {
-            Ok(db) => db.read_here(move |conn| is_of(conn, tenant, &id)).await,
+            Ok(db) => {
+                db.read_here(Scope::of_tenant(tenant), move |conn| is_of(conn, tenant, &id))
+                    .await
+            }
             Err(problem) => Err(problem),
         };
         match own {

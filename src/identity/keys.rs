@@ -18,7 +18,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use parking_lot::{Mutex, RwLock};
 
 use crate::db::schema::signing_keys;
-use crate::db::{Connection, Db, Moment, lock};
+use crate::db::{Connection, Db, Moment, Scope, lock};
 use crate::problem::Problem;
 
 /// Names that nobody knows are looked for this often at most.
@@ -131,7 +131,9 @@ impl Keys {
     /// Loads the keys; makes the first one under a lock.
     pub async fn load(db: &Db, secret: &Secret, now: Moment) -> Result<Self, Problem> {
         let sealing = secret.clone();
-        let rows = db.write(move |conn| load_or_make(conn, &sealing, now)).await?;
+        let rows = db
+            .write(Scope::of_system(), move |conn| load_or_make(conn, &sealing, now))
+            .await?;
         Ok(Self {
             known: Arc::new(RwLock::new(opened(rows, secret)?)),
             looked: Arc::new(Mutex::new(now)),
@@ -173,7 +175,7 @@ impl Keys {
 
     /// Looks at the database again.
     pub async fn look(&self) -> Result<(), Problem> {
-        let rows = self.db.read(stored).await?;
+        let rows = self.db.read(Scope::of_system(), stored).await?;
         *self.known.write() = opened(rows, &self.secret)?;
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::model::UserView;
 use super::second_factor::Enrolment;
 use super::{Caller, password, store};
 use crate::clock::Clock;
-use crate::db::{Connection, Db, lock};
+use crate::db::{Connection, Db, Scope, lock};
 use crate::http::bell::Bell;
 use crate::http::body::Empty;
 use crate::http::{Answer, Form};
@@ -229,8 +229,10 @@ async fn ask_reset(
 ) -> Result<HttpResponse, Problem> {
     let now = clock.now().into();
     if let Some(email) = text::email_address(&form.value.email) {
-        db.write(move |conn| passwords::ask_reset(conn, &email, &seal, now))
-            .await?;
+        db.write(Scope::of_system(), move |conn| {
+            passwords::ask_reset(conn, &email, &seal, now)
+        })
+        .await?;
         bell.ring();
     }
     Ok(HttpResponse::Accepted().finish())
@@ -261,12 +263,19 @@ async fn set_password(
     let NewPassword { token, password } = form.value;
     let asked = token.clone();
     // A hash is dear: not for whoever only guesses.
-    if !db.read(move |conn| passwords::is_good(conn, &asked, now)).await? {
+    if !db
+        .read(Scope::of_system(), move |conn| {
+            passwords::is_good(conn, &asked, now)
+        })
+        .await?
+    {
         return Err(passwords::token_is_bad());
     }
     let hash = password::hash(password).await?;
-    db.write(move |conn| passwords::set(conn, &token, &hash, now))
-        .await?;
+    db.write(Scope::of_system(), move |conn| {
+        passwords::set(conn, &token, &hash, now)
+    })
+    .await?;
     bell.ring();
     Ok(HttpResponse::NoContent().finish())
 }
@@ -291,7 +300,10 @@ async fn accept_invitation(
 ) -> Result<HttpResponse, Problem> {
     let now = clock.now().into();
     let token = form.value.token;
-    db.write(move |conn| passwords::accept(conn, &token, now)).await?;
+    db.write(Scope::of_system(), move |conn| {
+        passwords::accept(conn, &token, now)
+    })
+    .await?;
     bell.ring();
     Ok(HttpResponse::NoContent().finish())
 }

@@ -13,7 +13,7 @@ use super::model::Person;
 use super::session::{self, Client, Lasting, Policy};
 use super::{actions, password, second_factor, store};
 use crate::clock::Clock;
-use crate::db::{Db, Moment, TenantId};
+use crate::db::{Db, Moment, Scope, TenantId};
 use crate::problem::{Code, Problem};
 use crate::text;
 
@@ -58,7 +58,7 @@ impl Ground {
     /// Checks a password.
     pub async fn password(&self, email: &str, password: String) -> Result<Proven, Problem> {
         let email = text::email_address(email);
-        let person = self.db.read(move |conn| match email {
+        let person = self.db.read(Scope::of_system(), move |conn| match email {
             Some(email) => store::person_by_email(conn, &email),
             None => Ok(None),
         });
@@ -86,7 +86,7 @@ impl Ground {
         client: Client,
     ) -> Result<Lasting, Problem> {
         let (now, policy, seal) = (self.now(), self.policy, self.seal.clone());
-        let done = self.db.write(move |conn| {
+        let done = self.db.write(Scope::of_system(), move |conn| {
             let Proven { person, rehashed } = &proven;
             let memberships = store::memberships_of(conn, person.id)?;
             let membership = actions::choose_membership(memberships, tenant)?;

@@ -9,7 +9,7 @@ use super::model::{
     CascadeState, Incident, NewIncident, NewUpdate, Publish, Requests, Resolve, Statement, Update,
 };
 use super::store::{self, WithBroadcast};
-use crate::db::{Connection, EventId, Id, IncidentId, Moment, PROVIDER, Scope, lock};
+use crate::db::{Connection, EventId, Id, IncidentId, Moment, PROVIDER, lock};
 use crate::identity::{self, Caller, Right};
 use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::mail::{self, Broadcast, BroadcastKind};
@@ -38,7 +38,7 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
     let (services, regions) = (unique(&form.services), unique(&form.regions));
     identity::actions::tenant::known_slugs(conn, &regions, &services)?;
     if let Some(follows) = form.follows
-        && store::visible(conn, Scope::All, false, follows)?.is_none()
+        && store::visible(conn, caller.scope(), false, follows)?.is_none()
     {
         return Err(Problem::invalid(
             "/follows",

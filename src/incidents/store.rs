@@ -73,7 +73,7 @@ pub fn list(
                 .or(incidents::standing.eq(standing).and(incidents::id.lt(id))),
         );
     }
-    if let Scope::Tenant(tenant) = scope {
+    if let Some(tenant) = scope.tenant() {
         let services = incident_services::table
             .inner_join(tenant_services::table.on(tenant_services::service.eq(incident_services::service)))
             .filter(incident_services::incident_id.eq(incidents::id))
@@ -111,7 +111,7 @@ pub fn visible(
     if !incident.status.is_published() {
         return Ok(Some(incident).filter(|_| with_drafts));
     }
-    let Scope::Tenant(tenant) = scope else {
+    let Some(tenant) = scope.tenant() else {
         return Ok(Some(incident));
     };
     let (services, regions) = shared_scope(conn, id, tenant)?;
@@ -375,7 +375,7 @@ fn cascade(conn: &mut Connection, scope: Scope, incident: &Incident) -> Result<C
         } else {
             query = query.filter(service_requests::incident_resolution.eq(incident.resolution));
         }
-        if let Scope::Tenant(tenant) = scope {
+        if let Some(tenant) = scope.tenant() {
             query = query.filter(service_requests::tenant_id.eq(tenant));
         }
         Ok(query.get_result(conn)?)

@@ -20,7 +20,7 @@ use super::model::Delivery;
 use super::store::{self, Address, Outcome};
 use super::transport::{SendError, Transport};
 use crate::clock::Clock;
-use crate::db::{Connection, Db, EventId, Id, Moment};
+use crate::db::{Connection, Db, EventId, Id, Moment, Scope};
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
 
@@ -88,12 +88,18 @@ impl Dispatcher {
     pub async fn step(&self) -> Result<Step, Problem> {
         let (owner, most, lease, now) = (self.owner, self.in_flight, self.lease, self.now());
         // Asked first without the writer: most of the time there is nothing.
-        if !self.db.read(move |conn| store::any_due(conn, now)).await? {
+        if !self
+            .db
+            .read(Scope::of_system(), move |conn| store::any_due(conn, now))
+            .await?
+        {
             return Ok(Step::Idle);
         }
         let due = self
             .db
-            .write(move |conn| store::lease(conn, owner, most, now, lease))
+            .write(Scope::of_system(), move |conn| {
+                store::lease(conn, owner, most, now, lease)
+            })
             .await?;
         if due.is_empty() {
             return Ok(Step::Idle);
@@ -115,7 +121,11 @@ impl Dispatcher {
 
     async fn renew(&self) {
         let (owner, until) = (self.owner, self.now().plus(self.lease));
-        if let Err(error) = self.db.write(move |conn| store::renew(conn, owner, until)).await {
+        if let Err(error) = self
+            .db
+            .write(Scope::of_system(), move |conn| store::renew(conn, owner, until))
+            .await
+        {
             tracing::warn!(%error, "leases of mail could not be renewed");
         }
     }
@@ -124,7 +134,9 @@ impl Dispatcher {
         let render = Arc::clone(&self.render);
         let prepared = self
             .db
-            .read(move |conn| Ok(prepare_all(conn, &due, render.as_ref())))
+            .read(Scope::of_system(), move |conn| {
+                Ok(prepare_all(conn, &due, render.as_ref()))
+            })
             .await?;
         let mut under_way: FuturesUnordered<_> = prepared
             .into_iter()
@@ -194,7 +206,7 @@ impl Dispatcher {
             }
         }
         let (owner, now) = (self.owner, self.now());
-        let marked = self.db.write(move |conn| {
+        let marked = self.db.write(Scope::of_system(), move |conn| {
             for (address, outcome) in &done {
                 store::mark(conn, *address, owner, outcome, now)?;
             }

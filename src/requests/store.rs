@@ -12,8 +12,7 @@ use crate::db::schema::{
     people, queues, request_comments, request_watchers, service_requests, shift_members, shifts,
 };
 use crate::db::{
-    CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, Scope, TenantId, first, lock,
-    on_each,
+    CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId, first, lock, on_each,
 };
 use crate::identity::{Caller, Reach, Right};
 use crate::incidents;
@@ -45,7 +44,7 @@ impl Key {
 /// The request, if the caller may see it.
 pub fn visible(conn: &mut Connection, caller: &Caller, key: &Key) -> Result<Request, Problem> {
     let mut query = service_requests::table.select(Request::as_select()).into_boxed();
-    if let Scope::Tenant(tenant) = caller.scope() {
+    if let Some(tenant) = caller.scope().tenant() {
         query = query.filter(service_requests::tenant_id.eq(tenant));
     }
     query = match key {
@@ -231,7 +230,7 @@ macro_rules! listed {
         if !$hidden.is_empty() {
             query = query.filter(service_requests::queue_id.ne_all($hidden));
         }
-        if let Scope::Tenant(tenant) = $caller.scope() {
+        if let Some(tenant) = $caller.scope().tenant() {
             query = query.filter(service_requests::tenant_id.eq(tenant));
         }
         if let Some(tenant) = filter.tenant {
@@ -402,7 +401,7 @@ pub fn read(
             .left_join(request_watchers::table.on(watched))
             .select((Request::as_select(), names!(), request_watchers::email.nullable()))
             .into_boxed();
-        if let Scope::Tenant(tenant) = caller.scope() {
+        if let Some(tenant) = caller.scope().tenant() {
             query = query.filter(service_requests::tenant_id.eq(tenant));
         }
         query = match key {

@@ -259,3 +259,25 @@ fn only_the_clock_asks_the_time() {
     let words = ["Utc::now(", "Local::now(", "SystemTime::now("];
     only_in(&words, |file| file == "clock.rs", &[]);
 }
+
+/// Files outside of `identity/` that see the rows of all, and why.
+const SEE_ALL: &[(&str, &str)] = &[
+    (
+        "app.rs",
+        "leases at the start, health and metrics: nobody in particular asks",
+    ),
+    ("cli/mod.rs", "whoever runs a command has the database itself"),
+    ("mail/dispatch.rs", "hands over everybody's mail"),
+    ("worker.rs", "what is left to do is left by everybody"),
+];
+
+#[test]
+fn only_identity_says_whose_rows_a_call_sees() {
+    let is_home = |file: &str| file.starts_with("identity/") || file == "db/scope.rs";
+    only_in(&["Scope::of_tenant(", "Scope::of_staff("], is_home, &[]);
+    only_in(&["Scope::of_system("], is_home, SEE_ALL);
+    // Of a caller, in one place.
+    only_in(&["Scope::of_staff("], |file| file == "identity/caller.rs", &[]);
+    let knows_several = |file: &str| file.starts_with("identity/") || file.starts_with("db/");
+    only_in(&["widely("], knows_several, &[]);
+}

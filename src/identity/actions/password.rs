@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::db::{Connection, Moment, PersonId, TenantId, lock};
+use crate::db::{Connection, Moment, PersonId, TenantId, lock, widely};
 use crate::identity::keys::Secret;
 use crate::identity::mailed::{self, MailedKind};
 use crate::identity::model::Person;
@@ -103,12 +103,13 @@ pub fn replace(
     row.password_hash = Some(hash.to_owned());
     row.updated_at = now;
     store::save_person(conn, &row)?;
-    let tenants: Vec<TenantId> = store::users_of(conn, person, None)?
-        .iter()
-        .map(|user| user.1.tenant_id)
-        .collect();
-    session::store::end_all(conn, person, &tenants, now)?;
-    mailed::revoke(conn, person, &tenants)?;
+    // A password is one person's, whose sessions may be at tenants that this call does not see.
+    widely(conn, |conn| {
+        let users = store::users_of(conn, person, None)?;
+        let tenants: Vec<TenantId> = users.iter().map(|user| user.1.tenant_id).collect();
+        session::store::end_all(conn, person, &tenants, now)?;
+        mailed::revoke(conn, person, &tenants)
+    })?;
     note(conn, (EventKind::PasswordChanged, &row), tenant, json!({}), now)
 }
 

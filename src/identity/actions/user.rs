@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{language, zone};
-use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, Scope, TenantId, lock};
+use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, TenantId, lock, widely};
 use crate::identity::keys::Secret;
 use crate::identity::mailed::{self, MailedKind};
 use crate::identity::model::{Membership, Person, Role, UserView};
@@ -181,10 +181,10 @@ pub fn user(
     tenant: Option<TenantId>,
     id: PersonId,
 ) -> Result<(Person, Membership), Problem> {
-    let tenant = match caller.scope() {
-        Scope::Tenant(own) if tenant.is_none_or(|named| named == own) => Some(own),
-        Scope::Tenant(_) => return Err(Problem::not_found("user")),
-        Scope::All => tenant,
+    let tenant = match caller.scope().tenant() {
+        Some(own) if tenant.is_none_or(|named| named == own) => Some(own),
+        Some(_) => return Err(Problem::not_found("user")),
+        None => tenant,
     };
     let mut found = store::users_of(conn, id, tenant)?;
     match (found.pop(), found.is_empty()) {
@@ -228,7 +228,7 @@ pub fn change_user(
     changed.locale = form.locale.clone().unwrap_or(changed.locale);
     changed.time_zone = form.time_zone.clone().unwrap_or(changed.time_zone);
     if described(&changed) != described(&person) {
-        if !matches!(caller.scope(), Scope::All) && store::users_of(conn, id, None)?.len() > 1 {
+        if !caller.is_staff() && belongs_to_others(conn, id)? {
             return Err(Problem::new(
                 Code::Conflict,
                 "the user belongs to others too: name, language and time zone are for the user to change",
@@ -279,6 +279,11 @@ fn allowed(
     Ok(())
 }
 
+/// Whether somebody belongs to several tenants, which one of them does not see by itself.
+fn belongs_to_others(conn: &mut Connection, person: PersonId) -> Result<bool, Problem> {
+    widely(conn, |conn| Ok(store::users_of(conn, person, None)?.len() > 1))
+}
+
 fn described(person: &Person) -> Value {
     json!({"name": person.name, "locale": person.locale, "time_zone": person.time_zone})
 }
@@ -291,7 +296,7 @@ pub fn remove_second_factor(
 ) -> Result<(), Problem> {
     caller.require(Right::ManageUsers)?;
     let (_, membership) = user(conn, caller, tenant, id)?;
-    if store::users_of(conn, id, None)?.len() > 1 && !matches!(caller.scope(), Scope::All) {
+    if !caller.is_staff() && belongs_to_others(conn, id)? {
         return Err(Problem::new(
             Code::Conflict,
             "the user belongs to others too: ask the provider",
@@ -338,22 +343,20 @@ pub fn tenant_for(
     named: Option<TenantId>,
     role: Role,
 ) -> Result<TenantId, Problem> {
-    match (caller.scope(), named, role.is_staff()) {
-        (Scope::Tenant(_), Some(_), _) => Err(Problem::invalid(
+    match (caller.scope().tenant(), named, role.is_staff()) {
+        (Some(_), Some(_), _) => Err(Problem::invalid(
             "/tenant_id",
             "is not for you to name: it is your own",
         )),
-        (Scope::Tenant(_), None, true) => {
-            Err(Problem::invalid("/role", "must be tenant_admin or tenant_viewer"))
-        }
-        (Scope::Tenant(own), None, false) => Ok(own),
-        (Scope::All, None, true) => Ok(PROVIDER),
-        (Scope::All, Some(_), true) => Err(Problem::invalid(
+        (Some(_), None, true) => Err(Problem::invalid("/role", "must be tenant_admin or tenant_viewer")),
+        (Some(own), None, false) => Ok(own),
+        (None, None, true) => Ok(PROVIDER),
+        (None, Some(_), true) => Err(Problem::invalid(
             "/tenant_id",
             "is only for tenant_admin and tenant_viewer",
         )),
-        (Scope::All, None, false) => Err(Problem::invalid("/tenant_id", "is needed for this role")),
-        (Scope::All, Some(tenant), false) => match store::tenant(conn, tenant)? {
+        (None, None, false) => Err(Problem::invalid("/tenant_id", "is needed for this role")),
+        (None, Some(tenant), false) => match store::tenant(conn, tenant)? {
             Some(found) if found.id != PROVIDER => Ok(found.id),
             _ => Err(Problem::invalid("/tenant_id", "there is no such tenant")),
         },

@@ -6,7 +6,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{ApiKey, ApiKeyView, PREFIX, store};
-use crate::db::{ApiKeyId, Connection, Id, Json, Moment, PROVIDER, Scope, TenantId};
+use crate::db::{ApiKeyId, Connection, Id, Json, Moment, PROVIDER, TenantId};
 use crate::identity::model::{Membership, Person, Role};
 use crate::identity::opaque::Opaque;
 use crate::identity::scopes::Grantable;
@@ -107,10 +107,7 @@ pub fn visible(conn: &mut Connection, caller: &Caller, id: ApiKeyId) -> Result<(
 
 /// Whose keys the caller sees.
 pub fn whose(caller: &Caller) -> Option<TenantId> {
-    match caller.scope() {
-        Scope::Tenant(own) => Some(own),
-        Scope::All => None,
-    }
+    caller.scope().tenant()
 }
 
 /// Revokes a key at once; a key that is revoked stays so.

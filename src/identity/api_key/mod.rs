@@ -18,7 +18,7 @@ use super::opaque::Opaque;
 use super::scopes::Grantable;
 use super::tokens::Claims;
 use crate::db::schema::api_keys;
-use crate::db::{ApiKeyId, ApiKeyNoun, Connection, Db, Json, Moment, PersonId, TenantId};
+use crate::db::{ApiKeyId, ApiKeyNoun, Connection, Db, Json, Moment, PersonId, Scope, TenantId};
 use crate::problem::Problem;
 
 /// What keys begin with, so that they are recognised where they should not be.
@@ -143,7 +143,10 @@ pub(super) fn authenticate(
 pub fn note_use(db: &Db, (tenant, id): (TenantId, ApiKeyId), now: Moment) {
     let db = db.clone();
     tokio::spawn(async move {
-        if let Err(error) = db.write(move |conn| store::touch(conn, tenant, id, now)).await {
+        let touched = db.write(Scope::of_tenant(tenant), move |conn| {
+            store::touch(conn, tenant, id, now)
+        });
+        if let Err(error) = touched.await {
             tracing::warn!(%error, key = %id, "the use of a key was not noted");
         }
     });

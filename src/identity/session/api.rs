@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{Client, Lasting, Policy, Session};
 use crate::clock::Clock;
-use crate::db::{Db, Moment, SessionId, TenantId};
+use crate::db::{Db, Moment, Scope, SessionId, TenantId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
 use crate::identity::tokens::Tokens;
@@ -122,7 +122,9 @@ async fn refresh(
 ) -> Result<HttpResponse, Problem> {
     let (now, policy) = (clock.now().into(), *policy.get_ref());
     let token = form.value.refresh_token;
-    let lasting = db.write(move |conn| super::refresh(conn, &token, &client, policy, now));
+    let lasting = db.write(Scope::of_system(), move |conn| {
+        super::refresh(conn, &token, &client, policy, now)
+    });
     let refused = || {
         Problem::new(
             Code::Unauthenticated,
@@ -157,13 +159,15 @@ async fn logout(
     let now = clock.now().into();
     match form.value.refresh_token {
         Some(token) => {
-            db.write(move |conn| super::end_by_token(conn, &token, now))
-                .await?
+            db.write(Scope::of_system(), move |conn| {
+                super::end_by_token(conn, &token, now)
+            })
+            .await?
         }
         None => {
             let caller = caller?;
             let (tenant, session) = (caller.tenant(), caller.session());
-            db.write(move |conn| match session {
+            db.write(caller.scope(), move |conn| match session {
                 Some(session) => super::store::end(conn, tenant, session, now).map(|_| ()),
                 None => Ok(()),
             })

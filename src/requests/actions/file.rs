@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::change::event;
-use crate::db::{Connection, Id, IncidentId, Json, Moment, PROVIDER, PersonId, Scope, TenantId, lock};
+use crate::db::{Connection, Id, IncidentId, Json, Moment, PROVIDER, PersonId, TenantId, lock};
 use crate::identity::{self, Caller, Person, Right, Role, Tenant};
 use crate::incidents::{self, Incident};
 use crate::journal::{self, EventKind, Reader};
@@ -146,15 +146,15 @@ fn unique(texts: impl Iterator<Item = String>) -> Vec<String> {
 
 fn tenant(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result<Tenant, Problem> {
     let not_yours = |field: &str| Problem::invalid(format!("/{field}"), "is only for staff");
-    let id = match (caller.scope(), form.tenant_id) {
-        (Scope::Tenant(_), Some(_)) => return Err(not_yours("tenant_id")),
-        (Scope::Tenant(_), None) if form.requester.is_some() && !caller.is_key() => {
+    let id = match (caller.scope().tenant(), form.tenant_id) {
+        (Some(_), Some(_)) => return Err(not_yours("tenant_id")),
+        (Some(_), None) if form.requester.is_some() && !caller.is_key() => {
             return Err(not_yours("requester"));
         }
-        (Scope::Tenant(own), None) => own,
-        (Scope::All, Some(tenant)) if tenant != PROVIDER => tenant,
-        (Scope::All, Some(_)) => return Err(Problem::invalid("/tenant_id", "there is no such tenant")),
-        (Scope::All, None) => return Err(Problem::invalid("/tenant_id", "is needed from staff")),
+        (Some(own), None) => own,
+        (None, Some(tenant)) if tenant != PROVIDER => tenant,
+        (None, Some(_)) => return Err(Problem::invalid("/tenant_id", "there is no such tenant")),
+        (None, None) => return Err(Problem::invalid("/tenant_id", "is needed from staff")),
     };
     identity::store::tenant(conn, id)?
         .ok_or_else(|| Problem::invalid("/tenant_id", "there is no such tenant"))
