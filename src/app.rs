@@ -1,18 +1,22 @@
 //! THE FRONT DOOR: every slice's routes on one page, what each call passes, and a server that runs.
 
 mod document;
+mod tls;
 
 use std::fs::{DirBuilder, File};
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_cors::Cors;
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, get, web};
 use prometheus::{Encoder as _, IntGaugeVec, Opts, Registry, TextEncoder};
+use socket2::SockRef;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa_actix_web::{AppExt as _, scope};
@@ -25,6 +29,7 @@ use crate::db::{Connection, Db, Location, Scope};
 use crate::http::Cursors;
 use crate::http::bell::Bell;
 use crate::http::body;
+use crate::http::limits::Limits;
 use crate::http::porch::{self, Counts, Routes, porch};
 use crate::http::traffic::Traffic;
 use crate::identity::bootstrap::{self, FirstOperator};
@@ -193,14 +198,27 @@ fn listen(
     let remembered = web::Data::new(Remembered::default());
     let policy = web::Data::new(Policy::of(settings));
     let secret = web::Data::new(secret.clone());
+    let limits = web::Data::new(Limits::new(settings.rate_limit, settings.refusal_limit, &clock));
+    let origins = settings.allowed_origins.clone();
     let failed =
         |error: std::io::Error| Problem::internal(format!("cannot listen on {}: {error}", settings.listen));
     let listener = TcpListener::bind(&settings.listen).map_err(failed)?;
-    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+    // A client that takes nothing of its answer for so long is gone: the kernel says so, since nobody else asks. What
+    // is accepted has it from the listener.
+    SockRef::from(&listener)
+        .set_tcp_user_timeout(Some(settings.client_timeout))
+        .map_err(failed)?;
+    let tls = match &settings.tls {
+        Some((certificate, key)) => Some(tls::config(certificate, key)?),
+        None => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listener.local_addr().map_err(failed)?);
     let factory = move || {
         App::new()
             // The last one is the outermost.
             .wrap(from_fn(identity::guard))
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(porch))
             .app_data(counts.clone())
             .app_data(known.clone())
@@ -216,6 +234,7 @@ fn listen(
             .app_data(remembered.clone())
             .app_data(policy.clone())
             .app_data(secret.clone())
+            .app_data(limits.clone())
             .app_data(web::PayloadConfig::new(body::LIMIT))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("such id").into()))
             .into_utoipa_app()
@@ -232,15 +251,49 @@ fn listen(
             .service(identity::page::script)
             .default_service(web::route().to(porch::unmatched))
     };
-    let mut server = HttpServer::new(factory)
+    let workers = settings
+        .http_workers
+        .or_else(|| std::thread::available_parallelism().ok().map(NonZeroUsize::get))
+        .unwrap_or(1);
+    let patience = settings.client_timeout;
+    let server = HttpServer::new(factory)
         .disable_signals()
-        .client_request_timeout(Duration::from_secs(10))
+        .workers(workers)
+        .max_connections(settings.max_connections.div_ceil(workers))
+        .client_request_timeout(patience)
+        .client_disconnect_timeout(Duration::from_secs(1))
         .keep_alive(Duration::from_secs(75))
         .shutdown_timeout(10);
-    if let Some(workers) = settings.http_workers {
-        server = server.workers(workers);
-    }
-    Ok((server.listen(listener).map_err(failed)?.run(), url))
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    Ok((server.map_err(failed)?.run(), url))
+}
+
+/// Pages of these origins may call, with a bearer token and without cookies.
+fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "POST", "PUT", "PATCH", "DELETE"])
+        .allowed_headers([
+            "authorization",
+            "content-type",
+            "if-match",
+            "idempotency-key",
+            "x-request-id",
+        ])
+        .expose_headers([
+            "etag",
+            "location",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "x-request-id",
+        ])
+        .max_age(600);
+    origins
+        .iter()
+        .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
 impl Running {

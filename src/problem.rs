@@ -7,8 +7,9 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use chrono::TimeDelta;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -125,7 +126,7 @@ struct Case {
     detail: String,
     errors: Vec<FieldError>,
     members: Map<String, Value>,
-    etag: Option<String>,
+    headers: Vec<(HeaderName, String)>,
     retry: Retry,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -138,7 +139,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             members: Map::new(),
-            etag: None,
+            headers: Vec::new(),
             retry: Retry::No,
             source: None,
         }))
@@ -188,9 +189,24 @@ impl Problem {
     }
 
     /// Adds the `ETag` of the current version.
-    pub fn with_etag(mut self, etag: String) -> Self {
-        self.0.etag = Some(etag);
+    pub fn with_etag(self, etag: String) -> Self {
+        self.with_header(header::ETAG, etag)
+    }
+
+    /// Adds a header to the answer.
+    pub fn with_header(mut self, name: HeaderName, value: String) -> Self {
+        self.0.headers.push((name, value));
         self
+    }
+
+    /// Says how long to wait before trying again, in whole seconds.
+    pub fn retry_after(self, wait: TimeDelta) -> Self {
+        let seconds = wait
+            .num_milliseconds()
+            .saturating_add(999)
+            .div_euclid(1000)
+            .max(1);
+        self.with_header(header::RETRY_AFTER, seconds.to_string())
     }
 
     /// The stable code.
@@ -246,13 +262,10 @@ impl Problem {
             }
             _ => {}
         }
-        if let Some(etag) = self
-            .0
-            .etag
-            .as_deref()
-            .and_then(|etag| HeaderValue::from_str(etag).ok())
-        {
-            response.insert_header((header::ETAG, etag));
+        for (name, value) in &self.0.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                response.insert_header((name.clone(), value));
+            }
         }
         response.body(self.body(request_id).to_string())
     }

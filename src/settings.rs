@@ -3,12 +3,19 @@
 //! Flags win over the environment, the environment over the file named by `--config`. All texts are turned
 //! into types at the start; a bad value names its setting and says what is allowed.
 
+mod check;
+
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::TimeDelta;
+use ipnet::IpNet;
 use lettre::message::Mailbox;
 use serde::Deserialize;
+
+use check::{Checker, duration, each, network, origin, url_of, workers};
 
 use crate::db::Location;
 
@@ -85,6 +92,22 @@ given! {
     mail_deadline "ALLCLEAR_MAIL_DEADLINE";
     /// Threads that serve HTTP [default: one for each core]
     http_workers "ALLCLEAR_HTTP_WORKERS";
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
+    trusted_proxies "ALLCLEAR_TRUSTED_PROXIES";
+    /// Origins whose pages may call (CORS), separated by commas, such as https://admin.example
+    allowed_origins "ALLCLEAR_ALLOWED_ORIGINS";
+    /// Calls a second that one caller may make, in each process [default: 1000]
+    rate_limit "ALLCLEAR_RATE_LIMIT";
+    /// Calls a second that are refused to one address, in each process, before it hears only that [default: 100]
+    refusal_limit "ALLCLEAR_REFUSAL_LIMIT";
+    /// How long a client may take to send a call, and to take its answer [default: 30s]
+    client_timeout "ALLCLEAR_CLIENT_TIMEOUT";
+    /// Connections of clients, in each process [default: 20000]
+    max_connections "ALLCLEAR_MAX_CONNECTIONS";
+    /// A file with the certificate chain (PEM): then HTTPS is spoken, and HTTP is not
+    tls_certificate "ALLCLEAR_TLS_CERTIFICATE";
+    /// A file with the private key of the certificate (PEM)
+    tls_key "ALLCLEAR_TLS_KEY";
     /// What is logged, as `tracing` filters [default: info]
     log "ALLCLEAR_LOG";
     /// How it is logged: `text` or `json` [default: text]
@@ -150,6 +173,20 @@ pub struct Settings {
     pub mail_deadline: TimeDelta,
     /// Threads that serve HTTP.
     pub http_workers: Option<usize>,
+    /// Networks of proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins of pages that may call.
+    pub allowed_origins: Vec<String>,
+    /// Calls a second of one caller.
+    pub rate_limit: NonZeroU32,
+    /// Refused calls a second of one address.
+    pub refusal_limit: NonZeroU32,
+    /// For a call to arrive, and its answer to be taken.
+    pub client_timeout: Duration,
+    /// Connections of clients.
+    pub max_connections: usize,
+    /// Certificate and key; `None` is HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Filters of the log.
     pub log: String,
     /// JSON lines instead of text.
@@ -213,87 +250,6 @@ fn read(path: &Path) -> Result<Given, SettingsError> {
     let failed = |error: String| SettingsError::File(path.to_owned(), error);
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     toml::from_str(&text).map_err(|error| failed(error.to_string()))
-}
-
-/// Takes one setting through its check, noting a bad value and going on with the default.
-struct Checker<'a>(&'a mut Vec<BadSetting>);
-
-impl Checker<'_> {
-    fn take<T>(
-        &mut self,
-        (name, env): (&'static str, &'static str),
-        value: Option<String>,
-        default: T,
-        allowed: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> T {
-        let Some(value) = value else { return default };
-        match parse(value.trim()) {
-            Some(parsed) => parsed,
-            None => {
-                let secret = name.contains("url") || name.contains("secret") || name.contains("password");
-                let value = if secret { "…".to_owned() } else { value };
-                self.0.push(BadSetting {
-                    name,
-                    env,
-                    value,
-                    allowed: allowed.to_owned(),
-                });
-                default
-            }
-        }
-    }
-
-    fn number(
-        &mut self,
-        name: (&'static str, &'static str),
-        value: Option<String>,
-        default: u32,
-        most: u32,
-    ) -> u32 {
-        self.take(
-            name,
-            value,
-            default,
-            &format!("a whole number from 1 to {most}"),
-            |text| text.parse().ok().filter(|n| (1..=most).contains(n)),
-        )
-    }
-
-    fn duration(
-        &mut self,
-        name: (&'static str, &'static str),
-        value: Option<String>,
-        default: TimeDelta,
-    ) -> TimeDelta {
-        self.take(
-            name,
-            value,
-            default,
-            "a duration from 1s to 100years, such as `15m` or `7days`",
-            duration,
-        )
-    }
-}
-
-fn duration(text: &str) -> Option<TimeDelta> {
-    let delta = TimeDelta::from_std(humantime::parse_duration(text).ok()?).ok()?;
-    (TimeDelta::seconds(1)..=TimeDelta::days(36525))
-        .contains(&delta)
-        .then_some(delta)
-}
-
-fn url_of(schemes: &'static [&'static str]) -> impl Fn(&str) -> Option<String> {
-    move |text| {
-        let url = url::Url::parse(text).ok()?;
-        schemes
-            .contains(&url.scheme())
-            .then(|| text.trim_end_matches('/').to_owned())
-    }
-}
-
-fn workers(text: &str) -> Option<Option<usize>> {
-    text.parse().ok().filter(|n| (1..=256).contains(n)).map(Some)
 }
 
 impl Settings {
@@ -456,6 +412,42 @@ impl Settings {
                 "a whole number from 1 to 256",
                 workers,
             ),
+            trusted_proxies: check.take(
+                ("trusted-proxies", "ALLCLEAR_TRUSTED_PROXIES"),
+                given.trusted_proxies,
+                Vec::new(),
+                "addresses and networks, such as `10.0.0.0/8,192.0.2.1`",
+                |text| each(text, network),
+            ),
+            allowed_origins: check.take(
+                ("allowed-origins", "ALLCLEAR_ALLOWED_ORIGINS"),
+                given.allowed_origins,
+                Vec::new(),
+                "origins, such as `https://admin.example,http://localhost:3000`",
+                |text| each(text, origin),
+            ),
+            rate_limit: check.rate(("rate-limit", "ALLCLEAR_RATE_LIMIT"), given.rate_limit, 1000),
+            refusal_limit: check.rate(
+                ("refusal-limit", "ALLCLEAR_REFUSAL_LIMIT"),
+                given.refusal_limit,
+                100,
+            ),
+            client_timeout: check
+                .duration(
+                    ("client-timeout", "ALLCLEAR_CLIENT_TIMEOUT"),
+                    given.client_timeout,
+                    TimeDelta::seconds(30),
+                )
+                .to_std()
+                .unwrap_or(Duration::from_secs(30)),
+            max_connections: usize::try_from(check.number(
+                ("max-connections", "ALLCLEAR_MAX_CONNECTIONS"),
+                given.max_connections,
+                20_000,
+                1_000_000,
+            ))
+            .unwrap_or(20_000),
+            tls: check.files(given.tls_certificate, given.tls_key),
             log: check.take(
                 ("log", "ALLCLEAR_LOG"),
                 given.log,

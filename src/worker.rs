@@ -17,7 +17,7 @@ use crate::http::bell::Bell;
 use crate::http::idempotency;
 use crate::http::traffic::Traffic;
 use crate::identity::keys::Keys;
-use crate::identity::{mailed, session};
+use crate::identity::{attempts, mailed, session};
 use crate::journal::{self, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
@@ -127,7 +127,8 @@ impl Worker {
             };
             let forgotten = idempotency::forget_old(conn, now)?
                 + session::store::forget_old(conn, now)?
-                + mailed::forget_old(conn, now)?;
+                + mailed::forget_old(conn, now)?
+                + attempts::forget_old(conn, now)?;
             Ok(closed + forgotten)
         });
         // Another process may have made a key: this one signs with it from now on.

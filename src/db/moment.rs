@@ -32,6 +32,11 @@ impl Moment {
         self.0.checked_add_signed(delta).map_or(self, Self::from)
     }
 
+    /// Earlier by `delta`.
+    pub fn minus(self, delta: TimeDelta) -> Self {
+        self.plus(-delta)
+    }
+
     /// How long after `earlier` this is.
     pub fn since(self, earlier: Self) -> TimeDelta {
         self.0 - earlier.0

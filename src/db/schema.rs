@@ -500,6 +500,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sign_in_attempts (subject) {
+        subject -> Text,
+        failures -> Integer,
+        last_at -> Instant,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     broadcasts,
@@ -524,6 +535,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     service_requests,
     services,
     sessions,
+    sign_in_attempts,
     shift_members,
     shifts,
     signing_keys,

@@ -5,6 +5,7 @@
 use std::fmt::{self, Display};
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -16,8 +17,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
+use tokio::time::timeout;
 
 use crate::problem::{Code, FieldError, Problem};
+use crate::settings::Settings;
 
 /// A body may be this long: 1 MiB.
 pub const LIMIT: usize = 1 << 20;
@@ -38,8 +41,13 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for For
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let json = is_json(request);
         let bytes = web::Bytes::from_request(request, payload);
+        let patience = request
+            .app_data::<web::Data<Settings>>()
+            .map_or(Duration::from_secs(30), |settings| settings.client_timeout);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unread(&error))?;
+            let late = |_| Problem::new(Code::RequestTimeout, "the body did not arrive in time");
+            let bytes = timeout(patience, bytes).await.map_err(late)?;
+            let bytes = bytes.map_err(|error| unread(&error))?;
             if !json && !bytes.is_empty() {
                 return Err(Problem::new(Code::UnsupportedMediaType, "send application/json"));
             }

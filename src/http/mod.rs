@@ -6,8 +6,11 @@
 pub mod answer;
 pub mod bell;
 pub mod body;
+pub mod client;
+pub mod dress;
 pub mod etag;
 pub mod idempotency;
+pub mod limits;
 pub mod page;
 pub mod porch;
 pub mod traffic;

@@ -12,10 +12,12 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use tracing::Instrument as _;
 
+use super::dress;
 use super::traffic::Traffic;
 use crate::clock::Clock;
 use crate::db::{Id, SubjectNoun};
 use crate::problem::{Code, Problem};
+use crate::settings::Settings;
 
 /// Where the id of a call stands in the answer, and may stand in the call.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -156,21 +158,16 @@ fn foreign(status: StatusCode) -> Problem {
 }
 
 fn finished(mut done: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    let path = done.request().path().to_owned();
+    let is_https = done
+        .request()
+        .app_data::<web::Data<Settings>>()
+        .is_some_and(|settings| settings.public_url.starts_with("https://"));
     let headers = done.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
-    // What is answered here is somebody's own: no cache in between keeps it.
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("private, no-cache"),
-        );
-    }
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    dress::dress(headers, &path, is_https);
     done
 }
 

@@ -14,6 +14,7 @@ use futures_util::future::LocalBoxFuture;
 use moka::sync::Cache;
 
 use super::api_key;
+use super::attempts::Attempt;
 use super::model::Role;
 use super::rights::{self, ForKeys, Reach, Right};
 use super::scopes::Grantable;
@@ -172,6 +173,17 @@ impl Caller {
     /// What a cursor of this call is bound to: caller, path and filters.
     pub fn binding(&self) -> String {
         format!("{} {} {}", self.person(), self.tenant(), self.address)
+    }
+
+    /// Counts an attempt of the caller at a secret, or refuses it as too early.
+    pub(super) async fn attempt(
+        &self,
+        take: impl Fn(&mut Connection, PersonId, Moment) -> Result<Attempt, Problem> + Send + Sync + 'static,
+    ) -> Result<Attempt, Problem> {
+        let (person, now) = (self.person(), self.now());
+        self.db
+            .write(self.scope(), move |conn| take(conn, person, now))
+            .await
     }
 
     /// Runs a query; short indexed ones in place.

@@ -2,18 +2,21 @@
 //! who may not gets no other answer. What the policy does not name is answered to nobody.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, HttpRequest};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use utoipa::openapi::{OpenApi, PathItem};
 
 use super::caller::{Known, authenticate, part};
 use super::rights::{self, Right};
 use crate::db::{Connection, Db, Scope, TenantId};
+use crate::http::client;
+use crate::http::limits::Limits;
 use crate::problem::{Code, Problem};
 
 /// Whether the thing that a path names is one of this tenant's.
@@ -91,12 +94,37 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match let_in(request.request()).await {
-        Ok(None) => {}
-        Ok(Some(known)) => drop(request.extensions_mut().insert(known)),
+    let (limits, from) = match part::<Limits>(request.request()) {
+        Ok(limits) => (limits, client::address(request.request())),
         Err(problem) => return Ok(request.error_response(problem)),
+    };
+    match let_in(request.request()).await {
+        Ok(Some(known)) => match limits.call(known.claims.sub.uuid().as_u128()) {
+            Ok(left) => {
+                request.extensions_mut().insert(known);
+                let mut done = next.call(request).await?.map_into_boxed_body();
+                left.say(done.headers_mut());
+                Ok(done)
+            }
+            Err(exceeded) => Ok(request.error_response(Problem::from(exceeded))),
+        },
+        Ok(None) => {
+            let done = next.call(request).await?.map_into_boxed_body();
+            Ok(refused(done, &limits, from))
+        }
+        Err(problem) => Ok(refused(request.error_response(problem), &limits, from)),
     }
-    Ok(next.call(request).await?.map_into_boxed_body())
+}
+
+/// Whoever is refused too often hears no more than that.
+fn refused(done: ServiceResponse<BoxBody>, limits: &Limits, from: IpAddr) -> ServiceResponse<BoxBody> {
+    if !done.status().is_client_error() {
+        return done;
+    }
+    match limits.refusal(from) {
+        Ok(_) => done,
+        Err(exceeded) => done.into_response(HttpResponse::from_error(Problem::from(exceeded))),
+    }
 }
 
 /// Who calls an operation that needs a right, if they have it.

@@ -11,7 +11,8 @@ use super::caller::Disclosed;
 use super::keys::Secret;
 use super::model::UserView;
 use super::second_factor::Enrolment;
-use super::{Caller, password, store};
+use super::session::Client;
+use super::{Caller, attempts, password, store};
 use crate::clock::Clock;
 use crate::db::{Connection, Db, Scope, lock};
 use crate::http::bell::Bell;
@@ -122,6 +123,7 @@ async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<H
         .read_here(|conn, caller| store::person(conn, caller.person()))
         .await?;
     let kept = person.and_then(|person| person.password_hash);
+    let attempt = caller.attempt(attempts::own_password).await?;
     if !password::verify(value.current_password, kept.clone()).await? {
         return Err(Problem::invalid("/current_password", "is not your password"));
     }
@@ -135,6 +137,7 @@ async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<H
             ));
         }
         passwords::replace(conn, (caller.tenant(), caller.person()), &hash, caller.now())?;
+        attempt.succeeded(conn)?;
         Ok(Answer::nothing())
     });
     done.await
@@ -201,8 +204,10 @@ async fn remove_second_factor(
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
+    let attempt = caller.attempt(attempts::code).await?;
     let done = caller.write(bytes, move |conn, caller| {
         second_factor::remove(conn, caller, &value.code, &seal)?;
+        attempt.succeeded(conn)?;
         Ok(Answer::nothing())
     });
     done.await
@@ -222,6 +227,7 @@ struct Lost {
 #[post("/auth/password-reset")]
 async fn ask_reset(
     form: Form<Lost>,
+    client: Client,
     db: web::Data<Db>,
     clock: web::Data<Clock>,
     seal: web::Data<Secret>,
@@ -230,6 +236,7 @@ async fn ask_reset(
     let now = clock.now().into();
     if let Some(email) = text::email_address(&form.value.email) {
         db.write(Scope::of_system(), move |conn| {
+            attempts::mail(conn, client.address, now)?;
             passwords::ask_reset(conn, &email, &seal, now)
         })
         .await?;

@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod api;
 pub mod api_key;
+pub mod attempts;
 pub mod bootstrap;
 mod caller;
 mod door;

@@ -13,6 +13,9 @@ use crate::problem::{Code, Problem};
 /// How many computations run at once.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
+/// How many may wait for that or be at it: beyond, it would be a flood.
+static LINE: Semaphore = Semaphore::const_new(128);
+
 /// What an unknown account is checked against, so that it takes as long as a known one.
 static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| compute("nobody has this password").ok());
 
@@ -67,6 +70,9 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool, Prob
 }
 
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let _place = LINE
+        .try_acquire()
+        .map_err(|_| Problem::new(Code::Unavailable, "too many sign in at this moment"))?;
     let _turn = TURNS
         .acquire()
         .await

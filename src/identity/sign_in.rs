@@ -3,10 +3,12 @@
 //! An unknown address, a wrong password, a disabled account and a wrong code get the same answer after the same work.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
+use super::attempts::{self, Attempt};
 use super::caller::part;
 use super::keys::Secret;
 use super::model::Person;
@@ -47,6 +49,7 @@ pub struct Proven {
     person: Person,
     /// The password hashed again, where the stored hash is weaker than those made today.
     rehashed: Option<String>,
+    attempt: Attempt,
 }
 
 impl Ground {
@@ -55,26 +58,45 @@ impl Ground {
         self.clock.now().into()
     }
 
-    /// Checks a password.
-    pub async fn password(&self, email: &str, password: String) -> Result<Proven, Problem> {
-        let email = text::email_address(email);
-        let person = self.db.read(Scope::of_system(), move |conn| match email {
-            Some(email) => store::person_by_email(conn, &email),
-            None => Ok(None),
+    /// Checks a password; an attempt that fails is held against the account and the address.
+    pub async fn password(&self, email: &str, password: String, from: IpAddr) -> Result<Proven, Problem> {
+        let now = self.now();
+        let named = text::email_address(email);
+        let account = named.clone().unwrap_or_else(|| email.to_lowercase());
+        let counted = self.db.write(Scope::of_system(), move |conn| {
+            let attempt = attempts::sign_in(conn, &account, from, now)?;
+            let person = match &named {
+                Some(email) => store::person_by_email(conn, email)?,
+                None => None,
+            };
+            Ok((attempt, person))
         });
-        let person = person.await?;
+        let (attempt, person) = counted.await?;
         let hash = person.as_ref().and_then(|person| person.password_hash.clone());
         let weak = hash.as_deref().is_some_and(password::is_weak);
-        let fits = password::verify(password.clone(), hash).await?;
-        let person = person
-            .filter(|person| fits && !person.disabled)
-            .ok_or_else(refused)?;
+        let judged = password::verify(password.clone(), hash).await;
+        if judged.is_err() {
+            // What could not be judged is held against nobody.
+            let attempt = attempt.clone();
+            self.db
+                .write(Scope::of_system(), move |conn| attempt.was_none(conn))
+                .await?;
+        }
+        let person = person.filter(|person| !person.disabled);
+        let person = match judged? {
+            true => person.ok_or_else(refused)?,
+            false => return Err(refused()),
+        };
         let rehashed = if weak {
             Some(password::hash(password).await?)
         } else {
             None
         };
-        Ok(Proven { person, rehashed })
+        Ok(Proven {
+            person,
+            rehashed,
+            attempt,
+        })
     }
 
     /// Begins a session at the tenant that is named, or at the only one.
@@ -87,21 +109,37 @@ impl Ground {
     ) -> Result<Lasting, Problem> {
         let (now, policy, seal) = (self.now(), self.policy, self.seal.clone());
         let done = self.db.write(Scope::of_system(), move |conn| {
-            let Proven { person, rehashed } = &proven;
+            let Proven {
+                person,
+                rehashed,
+                attempt,
+            } = &proven;
             let memberships = store::memberships_of(conn, person.id)?;
-            let membership = actions::choose_membership(memberships, tenant)?;
+            let membership = match actions::choose_membership(memberships, tenant) {
+                Ok(membership) => membership,
+                Err(problem) => return attempt.was_none(conn).map(|()| Err(problem)),
+            };
             if second_factor::is_confirmed(conn, person.id)? {
-                let code = code.as_deref().ok_or_else(code_needed)?;
+                let Some(code) = code.as_deref() else {
+                    return attempt.was_none(conn).map(|()| Err(code_needed()));
+                };
+                // What fails stays counted: the transaction ends well, with a refusal.
+                let guess = match attempts::code(conn, person.id, now) {
+                    Ok(guess) => guess,
+                    Err(problem) => return Ok(Err(problem)),
+                };
                 if !second_factor::check(conn, person.id, code, &seal, now)? {
-                    return Err(refused());
+                    return Ok(Err(refused()));
                 }
+                guess.succeeded(conn)?;
             }
+            attempt.succeeded(conn)?;
             if let Some(hash) = rehashed {
                 store::rehash(conn, person, hash)?;
             }
-            session::begin(conn, (&membership, &person.name), &client, policy, now)
+            session::begin(conn, (&membership, &person.name), &client, policy, now).map(Ok)
         });
-        done.await
+        done.await?
     }
 }
 

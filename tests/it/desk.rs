@@ -1,6 +1,8 @@
 //! `TestDesk`: the real server on a free port, its own database on the engine under test, a real mailbox, a clock
 //! that is set. Users are values that do things.
 
+use std::num::NonZeroU32;
+
 use allclear::app::{self, Running};
 use allclear::clock::Clock;
 use allclear::db::connection::Target;
@@ -112,6 +114,9 @@ impl TestDesk {
         settings.operator_email = Some("olive@provider.example".to_owned());
         settings.operator_password = Some(PASSWORD.to_owned());
         settings.http_workers = Some(2);
+        // The clock stands: what is used up does not come back.
+        settings.rate_limit = NonZeroU32::new(1_000_000).unwrap();
+        settings.refusal_limit = settings.rate_limit;
         change(&mut settings);
         let clock = Clock::standing_at(beginning());
         let running = app::open(settings.clone(), clock.clone()).await.unwrap();

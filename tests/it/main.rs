@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod identity;
 mod incidents;
+mod limits;
 mod mail;
 mod main_path;
 mod migrations;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::db::{Connection, Moment, PersonId, TenantId, lock, widely};
+use crate::identity::attempts;
 use crate::identity::keys::Secret;
 use crate::identity::mailed::{self, MailedKind};
 use crate::identity::model::Person;
@@ -100,6 +101,7 @@ pub fn replace(
 ) -> Result<(), Problem> {
     lock::exclusive(conn, lock::Key::of(person))?;
     let mut row = store::person(conn, person)?.ok_or_else(|| Problem::not_found("user"))?;
+    attempts::pardon(conn, &row.email)?;
     row.password_hash = Some(hash.to_owned());
     row.updated_at = now;
     store::save_person(conn, &row)?;

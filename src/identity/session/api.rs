@@ -93,7 +93,7 @@ async fn login(
         code,
     } = form.value;
     let now = ground.now();
-    let proven = ground.password(&email, password).await?;
+    let proven = ground.password(&email, password, client.address).await?;
     let lasting = ground.begin(proven, tenant_id, code, client).await?;
     grant(lasting, &tokens, now)
 }

@@ -12,6 +12,7 @@ use diesel::prelude::*;
 use serde_json::json;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 
 use super::model::{Membership, Role};
 use super::opaque::Opaque;
@@ -19,6 +20,7 @@ use super::second_factor;
 use super::store::standing;
 use crate::db::schema::{refresh_tokens, sessions};
 use crate::db::{Connection, Id, Moment, PersonId, SessionId, SessionNoun, TenantId};
+use crate::http::client;
 use crate::journal::{self, Actor, Event, EventKind, Side, SubjectKind};
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -31,7 +33,7 @@ const PREFIX: &str = "alr_";
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The address.
-    pub address: String,
+    pub address: IpAddr,
     /// What the client says that it is, at most 200 characters.
     pub agent: String,
 }
@@ -47,10 +49,7 @@ impl FromRequest for Client {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         ready(Ok(Self {
-            address: request
-                .peer_addr()
-                .map(|peer| peer.ip().to_string())
-                .unwrap_or_default(),
+            address: client::address(request),
             agent: text::cleaned(agent).chars().take(200).collect(),
         }))
     }
@@ -150,7 +149,7 @@ pub fn begin(
         tenant_id: member.tenant_id,
         id: Id::at(now),
         person_id: member.person_id,
-        address: client.address.clone(),
+        address: client.address.to_string(),
         agent: client.agent.clone(),
         created_at: now,
         last_used_at: now,

@@ -54,7 +54,7 @@ pub fn use_token(conn: &mut Connection, token: &RefreshToken, now: Moment) -> Re
 pub fn touch(conn: &mut Connection, session: &Session, client: &Client, now: Moment) -> Result<(), Problem> {
     diesel::update(sessions::table.find((session.tenant_id, session.id)))
         .set((
-            sessions::address.eq(&client.address),
+            sessions::address.eq(client.address.to_string()),
             sessions::agent.eq(&client.agent),
             sessions::last_used_at.eq(now),
         ))

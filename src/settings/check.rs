@@ -1,0 +1,146 @@
+//! How the text of a setting becomes its value, or is named with what is allowed.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use chrono::TimeDelta;
+use ipnet::IpNet;
+
+use super::BadSetting;
+
+/// Takes one setting through its check, noting a bad value and going on with the default.
+pub struct Checker<'a>(pub &'a mut Vec<BadSetting>);
+
+impl Checker<'_> {
+    pub fn take<T>(
+        &mut self,
+        (name, env): (&'static str, &'static str),
+        value: Option<String>,
+        default: T,
+        allowed: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> T {
+        let Some(value) = value else { return default };
+        match parse(value.trim()) {
+            Some(parsed) => parsed,
+            None => {
+                let secret = name.contains("url") || name.contains("secret") || name.contains("password");
+                let value = if secret { "…".to_owned() } else { value };
+                self.0.push(BadSetting {
+                    name,
+                    env,
+                    value,
+                    allowed: allowed.to_owned(),
+                });
+                default
+            }
+        }
+    }
+
+    pub fn number(
+        &mut self,
+        name: (&'static str, &'static str),
+        value: Option<String>,
+        default: u32,
+        most: u32,
+    ) -> u32 {
+        self.take(
+            name,
+            value,
+            default,
+            &format!("a whole number from 1 to {most}"),
+            |text| text.parse().ok().filter(|n| (1..=most).contains(n)),
+        )
+    }
+
+    pub fn rate(
+        &mut self,
+        name: (&'static str, &'static str),
+        value: Option<String>,
+        default: u32,
+    ) -> NonZeroU32 {
+        NonZeroU32::new(self.number(name, value, default, 1_000_000)).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// Certificate and key, both or neither.
+    pub fn files(&mut self, certificate: Option<String>, key: Option<String>) -> Option<(PathBuf, PathBuf)> {
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
+            (None, None) => None,
+            (Some(alone), None) => {
+                self.alone(("tls-certificate", "ALLCLEAR_TLS_CERTIFICATE"), alone, "tls-key")
+            }
+            (None, Some(alone)) => self.alone(("tls-key", "ALLCLEAR_TLS_KEY"), alone, "tls-certificate"),
+        }
+    }
+
+    fn alone<T>(
+        &mut self,
+        (name, env): (&'static str, &'static str),
+        value: String,
+        other: &str,
+    ) -> Option<T> {
+        let allowed = format!("given with `{other}`");
+        self.0.push(BadSetting {
+            name,
+            env,
+            value,
+            allowed,
+        });
+        None
+    }
+
+    pub fn duration(
+        &mut self,
+        name: (&'static str, &'static str),
+        value: Option<String>,
+        default: TimeDelta,
+    ) -> TimeDelta {
+        self.take(
+            name,
+            value,
+            default,
+            "a duration from 1s to 100years, such as `15m` or `7days`",
+            duration,
+        )
+    }
+}
+
+/// The parts of a list that is separated by commas.
+pub fn each<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    text.split(',').map(|part| parse(part.trim())).collect()
+}
+
+pub fn network(text: &str) -> Option<IpNet> {
+    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(alone)
+}
+
+/// An origin as browsers write it (RFC 6454 §6.2): neither path nor slash.
+pub fn origin(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let origin = url.origin();
+    (origin.is_tuple() && ["http", "https"].contains(&url.scheme()) && origin.ascii_serialization() == text)
+        .then(|| text.to_owned())
+}
+
+pub fn duration(text: &str) -> Option<TimeDelta> {
+    let delta = TimeDelta::from_std(humantime::parse_duration(text).ok()?).ok()?;
+    (TimeDelta::seconds(1)..=TimeDelta::days(36525))
+        .contains(&delta)
+        .then_some(delta)
+}
+
+pub fn url_of(schemes: &'static [&'static str]) -> impl Fn(&str) -> Option<String> {
+    move |text| {
+        let url = url::Url::parse(text).ok()?;
+        schemes
+            .contains(&url.scheme())
+            .then(|| text.trim_end_matches('/').to_owned())
+    }
+}
+
+pub fn workers(text: &str) -> Option<Option<usize>> {
+    text.parse().ok().filter(|n| (1..=256).contains(n)).map(Some)
+}
