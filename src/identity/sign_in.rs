@@ -62,7 +62,10 @@ impl Ground {
     pub async fn password(&self, email: &str, password: String, from: IpAddr) -> Result<Proven, Problem> {
         let now = self.now();
         let named = text::email_address(email);
-        let account = named.clone().unwrap_or_else(|| email.to_lowercase());
+        // What is no address is nobody's, and is counted all the same; a NUL in it would be refused by PostgreSQL.
+        let account = named
+            .clone()
+            .unwrap_or_else(|| text::cleaned(email).to_lowercase());
         let counted = self.db.write(Scope::of_system(), move |conn| {
             let attempt = attempts::sign_in(conn, &account, from, now)?;
             let person = match &named {
