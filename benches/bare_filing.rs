@@ -108,6 +108,7 @@ fn file(
         resolved_at: None,
         created_at: now,
         updated_at: now,
+        requester_name: requester.name.clone(),
     };
     store::create(conn, &request).unwrap();
     let actor = Actor {

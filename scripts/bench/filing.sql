@@ -9,7 +9,7 @@ SELECT i.region FROM incident_regions i JOIN tenant_regions t ON t.region = i.re
 SELECT * FROM people WHERE id = :person::uuid LIMIT 1;
 SELECT version, rules FROM routing_rule_sets ORDER BY version DESC LIMIT 1;
 SELECT gen_random_uuid() AS id, 'SR-' || substr(md5(random()::text), 1, 10) AS reference \gset
-INSERT INTO service_requests VALUES (:tenant::uuid, :id::uuid, :reference::text, 1, 1, 'queued', true, NULL, NULL, :incident::uuid, NULL, false, false, 'exchange-online', 'north-america', 'b', 'Mail is down', 'Nobody in the office can open a mailbox since nine.', 'admin_center', :person::uuid, '{"name":"Bob","email":"bob@contoso.example","language":"en","time_zone":"UTC"}', '[]', :queue::uuid, NULL, NULL, NULL, now(), now());
+INSERT INTO service_requests VALUES (:tenant::uuid, :id::uuid, :reference::text, 1, 1, 'queued', true, NULL, NULL, :incident::uuid, NULL, false, false, 'exchange-online', 'north-america', 'b', 'Mail is down', 'Nobody in the office can open a mailbox since nine.', 'admin_center', :person::uuid, '{"name":"Bob","email":"bob@contoso.example","language":"en","time_zone":"UTC"}', '[]', :queue::uuid, NULL, NULL, NULL, now(), now(), 'Bob');
 INSERT INTO events VALUES (:tenant::uuid, :id::uuid, 'request', :id::uuid, 1, 'request_filed', now(), 'tenant', :person::uuid, 'Bob', false, '{"to":"queued","watchers":[],"internal":{"rule":"all","rules_version":1}}');
 INSERT INTO unread_events VALUES (:tenant::uuid, 'bench', :id::uuid, :id::uuid, 1);
 SELECT * FROM queues WHERE id = :queue::uuid LIMIT 1;

@@ -381,6 +381,7 @@ diesel::table! {
         resolved_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
+        requester_name -> Text,
     }
 }
 

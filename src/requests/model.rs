@@ -94,6 +94,8 @@ pub struct Request {
     pub created_at: Moment,
     /// When it last changed.
     pub updated_at: Moment,
+    /// The requester's name then.
+    pub requester_name: String,
 }
 
 /// A comment.

@@ -178,13 +178,8 @@ pub struct Filter {
     pub region: Option<String>,
 }
 
-/// The names of requester, queue, incident (with its status) and assignee.
-pub type Named = (
-    String,
-    String,
-    Option<(String, incidents::Status)>,
-    Option<String>,
-);
+/// The names of queue, incident (with its status) and assignee.
+pub type Named = (String, Option<(String, incidents::Status)>, Option<String>);
 
 mod aliases {
     #![allow(missing_docs, reason = "the macro writes public items without docs")]
@@ -196,7 +191,6 @@ use aliases::assignees;
 macro_rules! joined {
     () => {
         service_requests::table
-            .inner_join(people::table.on(people::id.eq(service_requests::requester_id)))
             .inner_join(queues::table.on(queues::id.eq(service_requests::queue_id)))
             .left_join(
                 incidents_table::table.on(incidents_table::id.nullable().eq(service_requests::incident_id)),
@@ -214,7 +208,6 @@ macro_rules! joined {
 macro_rules! names {
     () => {
         (
-            people::name,
             queues::name,
             (incidents_table::title, incidents_table::status).nullable(),
             assignees.field(people::name).nullable(),

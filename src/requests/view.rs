@@ -116,8 +116,6 @@ pub struct RequestView {
 
 /// What the row of a request only has the id of.
 pub struct Names {
-    /// The requester's name.
-    pub requester: String,
     /// The queue's name.
     pub queue: String,
     /// Title and status of the incident.
@@ -139,7 +137,7 @@ impl RequestView {
         Self {
             requester: PersonView {
                 id: row.requester_id,
-                name: names.requester,
+                name: row.requester_name,
             },
             contact: serde_json::from_value(row.contact.0).unwrap_or_default(),
             watchers: names.watchers,
@@ -200,9 +198,8 @@ pub fn request(conn: &mut Connection, caller: &Caller, row: Request) -> Result<R
 
 /// One request that came with its names.
 pub fn named(caller: &Caller, row: Request, names: store::Named, watchers: Vec<String>) -> RequestView {
-    let (requester, queue, incident, assignee) = names;
+    let (queue, incident, assignee) = names;
     let names = Names {
-        requester,
         queue,
         incident,
         assignee,

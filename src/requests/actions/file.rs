@@ -11,7 +11,7 @@ use crate::problem::{Code, FieldError, Problem};
 use crate::queues;
 use crate::queues::routing::{self, Channel, Facts};
 use crate::requests::lifecycle::Status;
-use crate::requests::model::{Contact, NewRequest, Request};
+use crate::requests::model::{Contact, NewRequest, NewRequester, Request};
 use crate::requests::view::Names;
 use crate::requests::{reference, store};
 use crate::text;
@@ -97,6 +97,7 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         resolved_at: None,
         created_at: now,
         updated_at: now,
+        requester_name: requester.name,
     };
     store::create(conn, &request)?;
     let watchers = unique(
@@ -124,7 +125,6 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         .map(|queue| queue.name)
         .unwrap_or_default();
     let names = Names {
-        requester: requester.name,
         queue,
         incident,
         assignee: None,
@@ -255,14 +255,40 @@ fn requester(
             let whom = (email.as_str(), named.name.as_str());
             let ways = (tenant.locale.as_str(), tenant.time_zone.as_str());
             let id = identity::actions::user::find_or_create_contact(conn, whom, ways, now)?;
-            refuse_foreigners(conn, id, tenant.id)?;
-            id
+            if caller.is_staff() {
+                refuse_foreigners(conn, id, tenant.id)?;
+            }
+            return named_requester(conn, id, named, tenant);
         }
         (None, true) => {
             let detail = "is needed from staff and from API keys";
             return Err(Problem::invalid("/requester", detail));
         }
     };
+    known_requester(conn, id)
+}
+
+/// A member of the tenant is who they are; of anybody else no more is used than what was said of them here: the address
+/// may be somebody's at another tenant.
+fn named_requester(
+    conn: &mut Connection,
+    id: PersonId,
+    named: &NewRequester,
+    tenant: &Tenant,
+) -> Result<Person, Problem> {
+    let person = known_requester(conn, id)?;
+    if identity::store::membership(conn, tenant.id, id)?.is_some() {
+        return Ok(person);
+    }
+    Ok(Person {
+        name: named.name.trim().to_owned(),
+        locale: tenant.locale.clone(),
+        time_zone: tenant.time_zone.clone(),
+        ..person
+    })
+}
+
+fn known_requester(conn: &mut Connection, id: PersonId) -> Result<Person, Problem> {
     identity::store::person(conn, id)?.ok_or_else(|| Problem::internal("the requester has gone"))
 }
 
