@@ -102,7 +102,8 @@ pub async fn prepare(settings: &Settings, clock: &Clock) -> Result<Ground, Probl
     make_private_dir(&settings.data_dir)?;
     let secret = Secret::load(settings.secret.as_deref(), &settings.data_dir)?;
     let (location, connections) = (settings.database.clone(), settings.database_connections);
-    let db = tokio::task::spawn_blocking(move || Db::open(&location, connections))
+    let work_url = settings.database_work_url.clone();
+    let db = tokio::task::spawn_blocking(move || Db::open(&location, work_url.as_deref(), connections))
         .await
         .map_err(Problem::internal)??;
     let now = clock.now().into();

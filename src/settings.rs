@@ -56,6 +56,8 @@ given! {
     data_dir "ALLCLEAR_DATA_DIR";
     /// postgres://… ; SQLite in the data directory when absent
     database_url "DATABASE_URL";
+    /// The same database for the work after the migrations, as a role that owns nothing; see docs/operating.md
+    database_work_url "ALLCLEAR_DATABASE_WORK_URL";
     /// Connections to the database [default: 16]
     database_connections "ALLCLEAR_DATABASE_CONNECTIONS";
     /// smtp://… or smtps://… ; .eml files in the data directory when absent
@@ -137,6 +139,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where the data is.
     pub database: Location,
+    /// As whom PostgreSQL is worked with; `None` is the role that the migrations make.
+    pub database_work_url: Option<String>,
     /// Connections to the database.
     pub database_connections: u32,
     /// Where mail goes; `None` is files.
@@ -291,6 +295,13 @@ impl Settings {
                 },
             ),
             database,
+            database_work_url: check.take(
+                ("database-work-url", "ALLCLEAR_DATABASE_WORK_URL"),
+                given.database_work_url,
+                None,
+                "a URL that begins with postgres:// or postgresql://",
+                |text| url_of(&["postgres", "postgresql"])(text).map(Some),
+            ),
             database_connections: check.number(
                 ("database-connections", "ALLCLEAR_DATABASE_CONNECTIONS"),
                 given.database_connections,

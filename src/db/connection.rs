@@ -11,6 +11,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel::{ConnectionError, PgConnection, SqliteConnection};
 
 use super::Scope;
+use super::wall::{self, SETTING};
 use crate::problem::Problem;
 
 /// A connection to either engine.
@@ -25,8 +26,10 @@ pub enum AnyConnection {
 /// `MultiConnection::establish` hides the cause of a failure, so the scheme decides here.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// A `postgres://` or `postgresql://` URL.
+    /// A `postgres://` or `postgresql://` URL, as whom it names.
     Postgres(String),
+    /// The same, then as the role that works behind the wall.
+    Worker(String),
     /// A file. Readers never write.
     Sqlite { path: String, read_only: bool },
 }
@@ -38,12 +41,21 @@ pub enum Broken {
     Connect(#[from] ConnectionError),
     #[error("{0}")]
     Query(#[from] diesel::result::Error),
+    #[error("row-level security does not hold for this role: it must be no superuser, and without BYPASSRLS")]
+    Unwalled,
 }
 
 impl Target {
     /// Makes a connection with its session settings.
     pub fn connect(&self) -> Result<AnyConnection, Broken> {
         match self {
+            Self::Worker(url) => {
+                let mut conn = Self::Postgres(url.clone()).connect()?;
+                if let AnyConnection::Postgres(conn) = &mut conn {
+                    wall::step_behind(conn)?;
+                }
+                Ok(conn)
+            }
             Self::Postgres(url) => {
                 let mut conn = PgConnection::establish(url)?;
                 // Bounds on how long anybody waits; a hung call must not hold its thread for ever.
@@ -69,9 +81,6 @@ impl Target {
         }
     }
 }
-
-/// The setting of a connection that the policies of PostgreSQL compare each row with; unset, it shows none.
-const SETTING: &str = "allclear.tenant";
 
 /// How long a connection is trusted after it answered a ping.
 const TRUST: Duration = Duration::from_secs(1);
@@ -191,7 +200,7 @@ pub fn widely<T>(
 /// A pool of `size` connections to `target`; connections are made when first needed.
 pub fn pool(target: Target, size: u32) -> Pool<Manager> {
     // After a restart of PostgreSQL a ping turns failed queries into none; it costs a round trip, so not every time.
-    let ping = matches!(target, Target::Postgres(_));
+    let ping = !matches!(target, Target::Sqlite { .. });
     Pool::builder()
         .max_size(size)
         .min_idle(Some(0))

@@ -14,6 +14,7 @@ mod moment;
 pub mod noun;
 pub mod schema;
 mod scope;
+mod wall;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,7 +37,7 @@ pub use noun::*;
 pub use scope::Scope;
 
 use crate::problem::{Code, Problem, Retry};
-use connection::{Manager, Pooled, Target};
+use connection::{Broken, Manager, Pooled, Target};
 use writer::Writer;
 
 /// How long a call may take in all before its caller is told 503. The engine's own limits are shorter.
@@ -74,7 +75,10 @@ enum Engine {
 
 impl Db {
     /// Opens the database, applies the migrations that are missing, and starts what each engine needs.
-    pub fn open(location: &Location, connections: u32) -> Result<Self, Problem> {
+    ///
+    /// On PostgreSQL the migrations are the work of the owner, whom `location` names; all else is done as a role that
+    /// owns nothing, or as whom `work_url` names.
+    pub fn open(location: &Location, work_url: Option<&str>, connections: u32) -> Result<Self, Problem> {
         migrate(location)?;
         let size = connections.max(1);
         let gate = || Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
@@ -99,10 +103,17 @@ impl Db {
                     writer,
                 }
             }
-            Location::Postgres(url) => Engine::Postgres {
-                pool: connection::pool(Target::Postgres(url.clone()), size),
-                gate: gate(),
-            },
+            Location::Postgres(url) => {
+                let target = match work_url {
+                    Some(url) => Target::Postgres(url.to_owned()),
+                    None => Target::Worker(url.clone()),
+                };
+                walled(&target).map_err(|error| unreachable_database(location, &error))?;
+                Engine::Postgres {
+                    pool: connection::pool(target, size),
+                    gate: gate(),
+                }
+            }
         };
         Ok(Self(Arc::new(engine)))
     }
@@ -206,6 +217,16 @@ impl Db {
     }
 }
 
+/// Refuses to work as somebody whom the policies do not hold.
+fn walled(target: &Target) -> Result<(), Broken> {
+    let mut conn = target.connect()?;
+    let holds = match &mut conn {
+        Connection::Postgres(conn) => wall::holds(conn)?,
+        Connection::Sqlite(_) => true,
+    };
+    if holds { Ok(()) } else { Err(Broken::Unwalled) }
+}
+
 /// Brings the schema of `location` up to date and says which migrations that took.
 pub fn migrate(location: &Location) -> Result<Vec<String>, Problem> {
     let target = match location {
@@ -252,7 +273,7 @@ fn away(error: diesel::r2d2::PoolError) -> Problem {
     Problem::new(Code::Unavailable, "the database cannot be reached")
 }
 
-fn unreachable_database(location: &Location, error: &connection::Broken) -> Problem {
+fn unreachable_database(location: &Location, error: &Broken) -> Problem {
     let place = match location {
         Location::Sqlite(path) => path.display().to_string(),
         // Never the URL: it holds a password.

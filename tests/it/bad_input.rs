@@ -187,7 +187,7 @@ fn places(spec: &Spec, schema: &Value, body: &Value, pointer: &str, name: &str) 
 }
 
 /// The body with another value in one place.
-fn with(body: &Value, pointer: &str, value: Value) -> Value {
+pub fn with(body: &Value, pointer: &str, value: Value) -> Value {
     let mut body = body.clone();
     *body.pointer_mut(pointer).unwrap() = value;
     body

@@ -262,6 +262,12 @@ fn a_bad_setting_is_named_with_what_is_allowed() {
             "postgres://",
         ),
         (
+            "database-work-url",
+            "ALLCLEAR_DATABASE_WORK_URL",
+            "mysql://root:hunter2@db",
+            "postgres://",
+        ),
+        (
             "database-connections",
             "ALLCLEAR_DATABASE_CONNECTIONS",
             "0",
