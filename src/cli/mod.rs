@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod replay;
+mod tenants;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ enum Command {
     Rights,
     /// Look after the keys that sign access tokens
     Keys(KeysArgs),
+    /// Hand a tenant its data, or erase them
+    Tenants(tenants::TenantsArgs),
     /// Mint an access token for somebody, for development
     Token(TokenArgs),
 }
@@ -107,6 +110,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Keys(args) => match args.command {
             KeysCommand::Rotate(given) => rotate_keys(given.check()?).await,
         },
+        Command::Tenants(args) => tenants::run(args).await,
         Command::Token(args) => token(args).await,
     }
 }

@@ -8,6 +8,7 @@ pub mod api_key;
 pub mod attempts;
 pub mod bootstrap;
 mod caller;
+pub mod custody;
 mod door;
 pub mod keys;
 pub mod mailed;

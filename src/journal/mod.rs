@@ -23,6 +23,7 @@ text_enum! {
     EventKind {
         TenantCreated = "tenant_created",
         TenantChanged = "tenant_changed",
+        TenantErased = "tenant_erased",
         UserCreated = "user_created",
         UserInvited = "user_invited",
         InvitationAccepted = "invitation_accepted",
@@ -314,4 +315,21 @@ pub fn backlog(conn: &mut Connection, reader: Reader) -> Result<i64, Problem> {
         .filter(unread_events::reader.eq(reader))
         .count()
         .get_result(conn)?)
+}
+
+/// Takes out of the events of a tenant what they say, and who; how many. Kind, time and ids stay.
+pub fn erase(conn: &mut Connection, tenant: TenantId, limit: i64) -> Result<usize, Problem> {
+    let nothing = || Json(serde_json::json!({}));
+    let ids: Vec<EventId> = events::table
+        .filter(events::tenant_id.eq(tenant))
+        .filter(events::actor_name.ne("").or(events::data.ne(nothing())))
+        .order(events::id)
+        .limit(limit)
+        .select(events::id)
+        .load(conn)?;
+    let rows = events::table
+        .filter(events::tenant_id.eq(tenant))
+        .filter(events::id.eq_any(ids));
+    let blank = (events::actor_name.eq(""), events::data.eq(nothing()));
+    Ok(diesel::update(rows).set(blank).execute(conn)?)
 }

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod backoff;
+pub mod custody;
 pub mod dispatch;
 pub mod message;
 mod model;

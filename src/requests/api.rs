@@ -237,7 +237,7 @@ async fn comments(
         let request = store::visible(conn, caller, &key)?;
         let internal = caller.may(Right::SeeInternals);
         let rows = store::comments(conn, &request, internal, page.after, page.fetch())?;
-        Answer::ok(&cursors.cut(&page, rows, |row| row.id, |row| view::comment(caller, row))?)
+        Answer::ok(&cursors.cut(&page, rows, |row| row.id, |row| view::comment(internal, row))?)
     });
     Ok(answer.await?.respond())
 }
@@ -255,7 +255,7 @@ async fn comment(
     let done = caller.write(bytes, move |conn, caller| {
         let (request, comment) = actions::comment(conn, caller, &key, &value)?;
         let location = format!("/v1/service-requests/{}/comments/{}", request.id, comment.id);
-        Answer::created(location, &view::comment(caller, comment))
+        Answer::created(location, &view::comment(caller.may(Right::SeeInternals), comment))
     });
     done.await
 }
@@ -276,7 +276,7 @@ async fn history(
         let whose = (request.tenant_id, request.id);
         let internal = caller.may(Right::SeeInternals);
         let rows = journal::history(conn, whose, internal, page.after.unwrap_or(0), page.fetch())?;
-        Answer::ok(&cursors.cut(&page, rows, |row| row.seq, |row| view::event(caller, row))?)
+        Answer::ok(&cursors.cut(&page, rows, |row| row.seq, |row| view::event(internal, row))?)
     });
     Ok(answer.await?.respond())
 }

@@ -4,6 +4,7 @@
 
 pub mod actions;
 pub mod api;
+pub mod custody;
 pub mod lifecycle;
 mod model;
 pub mod reference;

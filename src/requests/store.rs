@@ -516,6 +516,8 @@ pub fn requesters(
     let mut query = service_requests::table
         .inner_join(people::table.on(people::id.eq(service_requests::requester_id)))
         .filter(service_requests::incident_id.eq(incident))
+        // Nobody is told of what was erased.
+        .filter(service_requests::subject.ne(""))
         .order((service_requests::tenant_id, service_requests::id))
         .limit(limit)
         .select((

@@ -243,9 +243,8 @@ pub struct CommentView {
     pub created_at: Moment,
 }
 
-/// A comment.
-pub fn comment(caller: &Caller, row: Comment) -> CommentView {
-    let staff = caller.may(Right::SeeInternals);
+/// A comment; `staff` see who wrote it.
+pub fn comment(staff: bool, row: Comment) -> CommentView {
     CommentView {
         id: row.id,
         visibility: row.visibility,
@@ -273,8 +272,7 @@ pub struct EventView {
 }
 
 /// An entry of a history; what is under `internal` in its data is for staff.
-pub fn event(caller: &Caller, row: Event) -> EventView {
-    let staff = caller.may(Right::SeeInternals);
+pub fn event(staff: bool, row: Event) -> EventView {
     let mut data = row.data.0;
     if !staff && let Some(map) = data.as_object_mut() {
         map.remove("internal");

@@ -1,7 +1,5 @@
 //! Accounts and what opens them: invitations, passwords, sessions, the second factor, API keys, signing keys.
 
-use std::process::Command;
-
 use allclear::app;
 use allclear::db::Location;
 use allclear::identity::Role;
@@ -970,14 +968,7 @@ async fn a_rotated_key_signs_everywhere_and_old_tokens_live_out_their_time() {
     assert_eq!(before.len(), 1);
     // As its operator does it: by another process.
     let settings = desk.settings();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_allclear"));
-    command
-        .args(["keys", "rotate", "--data-dir"])
-        .arg(&settings.data_dir)
-        .args(["--secret", settings.secret.as_deref().unwrap()]);
-    if let Location::Postgres(url) = &settings.database {
-        command.args(["--database-url", url]);
-    }
+    let mut command = desk.command(&["keys", "rotate"]);
     let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     // Another process of the installation signs with the new key at once.

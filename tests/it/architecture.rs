@@ -267,6 +267,7 @@ const SEE_ALL: &[(&str, &str)] = &[
         "leases at the start, health and metrics: nobody in particular asks",
     ),
     ("cli/mod.rs", "whoever runs a command has the database itself"),
+    ("cli/tenants.rs", "whoever runs a command has the database itself"),
     ("mail/dispatch.rs", "hands over everybody's mail"),
     ("worker.rs", "what is left to do is left by everybody"),
 ];

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use crate::desk::{Database, PASSWORD};
 
 const SECRET: &str = "a secret of the tests, long enough to be one";
-const COMMANDS: [&str; 6] = ["serve", "demo", "migrate", "replay", "spec", "token"];
+const COMMANDS: [&str; 9] = [
+    "serve", "demo", "migrate", "replay", "spec", "rights", "keys", "tenants", "token",
+];
 
 /// The binary in `home`, with nothing of this process's environment.
 fn allclear(home: &Path) -> Command {

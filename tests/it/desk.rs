@@ -2,6 +2,7 @@
 //! that is set. Users are values that do things.
 
 use std::num::NonZeroU32;
+use std::process::{Command, Stdio};
 
 use allclear::app::{self, Running};
 use allclear::clock::Clock;
@@ -175,6 +176,21 @@ impl TestDesk {
             Connection::Sqlite(conn) => diesel::sql_query(query).get_result(conn).unwrap(),
         };
         row.n
+    }
+
+    /// A command of the program, for the same data: as its operator gives it, beside the running server.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_allclear"));
+        command
+            .args(words)
+            .arg("--data-dir")
+            .arg(&self.settings.data_dir)
+            .args(["--secret", self.settings.secret.as_deref().unwrap()])
+            .stdin(Stdio::null());
+        if let Location::Postgres(url) = &self.settings.database {
+            command.args(["--database-url", url]);
+        }
+        command
     }
 
     /// Moves the clock.

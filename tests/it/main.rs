@@ -15,6 +15,7 @@ mod accounts;
 mod architecture;
 mod bad_input;
 mod command_line;
+mod custody;
 mod hostile;
 mod http;
 mod identity;

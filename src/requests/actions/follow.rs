@@ -50,6 +50,16 @@ pub fn detach(conn: &mut Connection, rows: Vec<Request>, now: Moment) -> Result<
     })
 }
 
+/// Cancels requests whose tenant is no more.
+pub fn withdraw(conn: &mut Connection, rows: Vec<Request>, now: Moment) -> Result<(), Problem> {
+    change_each(conn, rows, EventKind::RequestCancelled, now, |request| {
+        request.status = Status::Cancelled;
+        request.is_open = false;
+        request.hold_reason = None;
+        request.assignee_id = None;
+    })
+}
+
 /// Closes requests whose reopening window has passed; how many.
 pub fn close_expired(conn: &mut Connection, window: TimeDelta, now: Moment) -> Result<usize, Problem> {
     let rows = store::resolved_before(conn, now.plus(-window), CHUNK)?;

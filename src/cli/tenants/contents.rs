@@ -1,0 +1,258 @@
+//! What is in the archive of a tenant: the parts, each with its pages out of the store, and the words that explain it.
+//!
+//! Each part reads page by page, with the scope of the tenant, in the form that the API shows to its administrator.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::json;
+
+use super::archive::Lines;
+use crate::db::{Connection, Db, Scope, TenantId};
+use crate::identity::api_key::{self, ApiKeyView};
+use crate::identity::{UserView, custody, store};
+use crate::incidents;
+use crate::mail::{self, DeliveryView};
+use crate::problem::Problem;
+use crate::requests;
+
+/// Items that are read at once.
+const PAGE: i64 = 200;
+
+type Written<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'a>>;
+
+/// A file of the archive.
+pub struct Part {
+    /// Its name there.
+    pub name: &'static str,
+    /// What it has, for the page.
+    what: &'static str,
+    /// What a line of it is, in the document of the API.
+    schema: &'static str,
+    /// Writes it.
+    pub write: for<'a> fn(&'a Db, Scope, TenantId, &'a mut Lines) -> Written<'a>,
+}
+
+/// Every file, in the order of the archive.
+pub const PARTS: &[Part] = &[
+    Part {
+        name: "tenant.jsonl",
+        what: "the organisation itself: regions, services, plan, and the contacts that get status mail; one line",
+        schema: "TenantView",
+        write: |db, scope, tenant, lines| Box::pin(tenants(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "users.jsonl",
+        what: "its users, with role and standing",
+        schema: "UserView",
+        write: |db, scope, tenant, lines| Box::pin(users(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "sessions.jsonl",
+        what: "who signed in when, from which address, with which program",
+        schema: "SessionView",
+        write: |db, scope, tenant, lines| Box::pin(sessions(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "api-keys.jsonl",
+        what: "its API keys, without what they are",
+        schema: "ApiKeyView",
+        write: |db, scope, tenant, lines| Box::pin(keys(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "incidents.jsonl",
+        what: "the incidents that concern it, with their public timelines",
+        schema: "IncidentView",
+        write: |db, scope, _, lines| Box::pin(incidents(db, scope, lines)),
+    },
+    Part {
+        name: "service-requests.jsonl",
+        what: "its service requests, each with its watchers, its public comments and its history",
+        schema: "RequestView",
+        write: |db, scope, tenant, lines| Box::pin(service_requests(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "deliveries.jsonl",
+        what: "the mail that was sent on its behalf: what, to whom, when, and what became of it",
+        schema: "DeliveryView",
+        write: |db, scope, tenant, lines| Box::pin(deliveries(db, scope, tenant, lines)),
+    },
+];
+
+/// The page that explains the archive.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# What is in this archive\n\nEverything that Allclear keeps of one customer organisation, in the form in which its \
+         API shows it to the\nadministrator; the fields are described in the API's own document (`/openapi.json`). Each \
+         file has one JSON object a\nline, oldest first, in UTF-8; times are UTC (RFC 3339). `manifest.json` has the number \
+         of lines, the bytes and the\nSHA-256 of each file.\n\n| file | what | schema |\n|---|---|---|\n",
+    );
+    for Part {
+        name, what, schema, ..
+    } in PARTS
+    {
+        page.push_str(&format!("| `{name}` | {what} | `{schema}` |\n"));
+    }
+    page.push_str(
+        "\nA line of `service-requests.jsonl` also has `comments` (`CommentView`) and `history` (`EventView`); a line of\n\
+         `sessions.jsonl` also has `person_id`.\n\nNot in it: passwords, tokens and keys, which are kept only as digests; \
+         the provider's internal notes; and the personal\ndata of the provider's people.\n",
+    );
+    page
+}
+
+/// Reads pages until one is empty; each yields where the next one begins.
+async fn pages<K: Clone + Send + 'static, V: Send + 'static>(
+    db: &Db,
+    scope: Scope,
+    read: impl Fn(&mut Connection, Option<K>) -> Result<(Option<K>, Vec<V>), Problem> + Clone + Send + 'static,
+    mut take: impl FnMut(V) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let mut after = None;
+    loop {
+        let (from, read) = (after.clone(), read.clone());
+        let (next, items) = db.read(scope, move |conn| read(conn, from)).await?;
+        items.into_iter().try_for_each(&mut take)?;
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn tenants(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let view = db.read(scope, move |conn| {
+        let found = store::tenant(conn, tenant)?.ok_or_else(|| Problem::not_found("tenant"))?;
+        store::tenant_view(conn, found)
+    });
+    lines.add(&view.await?)
+}
+
+async fn users(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = store::members(conn, Some(tenant), after, PAGE)?;
+        let next = rows.last().map(|(person, member)| (person.id, member.tenant_id));
+        let views = rows
+            .into_iter()
+            .map(|(person, member)| UserView::of(person, &member));
+        Ok((next, views.collect()))
+    };
+    pages(db, scope, read, |view| lines.add(&view)).await
+}
+
+async fn sessions(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = custody::sessions_of(conn, tenant, after, PAGE)?;
+        Ok((rows.last().map(|row| row.id), rows))
+    };
+    let take = |row: crate::identity::session::Session| {
+        lines.add(&json!({
+            "id": row.id, "person_id": row.person_id, "address": row.address, "agent": row.agent,
+            "created_at": row.created_at, "last_used_at": row.last_used_at, "expires_at": row.expires_at,
+            "ended_at": row.ended_at,
+        }))
+    };
+    pages(db, scope, read, take).await
+}
+
+async fn keys(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = api_key::store::list(conn, Some(tenant), None, after, PAGE)?;
+        let next = rows.last().map(|(key, _)| key.id);
+        Ok((
+            next,
+            rows.into_iter()
+                .map(|(key, role)| ApiKeyView::of(key, role))
+                .collect(),
+        ))
+    };
+    pages(db, scope, read, |view| lines.add(&view)).await
+}
+
+async fn incidents(db: &Db, scope: Scope, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = incidents::store::list(conn, scope, false, &[], after, PAGE)?;
+        let next = rows.last().map(|row| (row.standing, row.id));
+        let views = rows
+            .into_iter()
+            .map(|row| incidents::store::view(conn, scope, false, (row, None)));
+        Ok((next, views.collect::<Result<Vec<_>, _>>()?))
+    };
+    pages(db, scope, read, |view| lines.add(&view)).await
+}
+
+async fn service_requests(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = requests::custody::page(conn, tenant, after, PAGE)?;
+        Ok((rows.last().map(|row| row.request.id), rows))
+    };
+    pages(db, scope, read, |item| lines.add(&item)).await
+}
+
+async fn deliveries(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = mail::custody::page(conn, tenant, after, PAGE)?;
+        let next = rows.last().map(|row| row.id);
+        Ok((next, rows.into_iter().map(DeliveryView::from).collect()))
+    };
+    pages(db, scope, read, |view| lines.add(&view)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file that has the rows of a table.
+    const IN: &[(&str, &str)] = &[
+        ("tenants", "tenant.jsonl"),
+        ("tenant_regions", "tenant.jsonl"),
+        ("tenant_services", "tenant.jsonl"),
+        ("tenant_contacts", "tenant.jsonl"),
+        ("memberships", "users.jsonl"),
+        ("sessions", "sessions.jsonl"),
+        ("api_keys", "api-keys.jsonl"),
+        ("told", "incidents.jsonl"),
+        ("service_requests", "service-requests.jsonl"),
+        ("request_comments", "service-requests.jsonl"),
+        ("request_watchers", "service-requests.jsonl"),
+        ("events", "service-requests.jsonl"),
+        ("deliveries", "deliveries.jsonl"),
+    ];
+
+    /// Tables with rows of tenants that are in no file, and why.
+    const LEFT_OUT: &[(&str, &str)] = &[
+        (
+            "idempotency_keys",
+            "answers that are kept for a day, of calls whose effect is in the files",
+        ),
+        ("mailed_tokens", "secrets of links that were mailed"),
+        ("refresh_tokens", "secrets of sessions"),
+        ("unread_events", "what is still to be done about events"),
+    ];
+
+    #[test]
+    fn every_table_with_rows_of_tenants_is_in_a_file_or_left_out_for_a_reason() {
+        let schema = include_str!("../../db/schema.rs");
+        let keyed = schema
+            .lines()
+            .filter_map(|line| line.trim().strip_suffix(") {")?.split_once(" (tenant_id"));
+        let mut there: Vec<&str> = keyed.map(|(table, _)| table).collect();
+        assert!(there.len() > 10, "{there:?}");
+        there.push("tenants");
+        let mut known: Vec<&str> = IN.iter().chain(LEFT_OUT).map(|(table, _)| *table).collect();
+        there.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(known, there);
+        for (_, file) in IN {
+            assert!(PARTS.iter().any(|part| part.name == *file), "{file}");
+        }
+    }
+
+    #[test]
+    fn the_page_explains_every_file() {
+        let page = page();
+        for part in PARTS {
+            assert!(page.contains(&format!("| `{}` | ", part.name)), "{}", part.name);
+        }
+    }
+}

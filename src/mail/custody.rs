@@ -1,0 +1,69 @@
+//! A tenant's data is the tenant's: the mail to its people, for its archive, and the erasing of who they were.
+
+use diesel::prelude::*;
+
+use super::model::{Delivery, DeliveryState};
+use crate::db::schema::{deliveries, told, unread_events};
+use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId};
+use crate::problem::Problem;
+
+/// What stands where an address was: `….invalid` is nobody's (RFC 2606 §2).
+const NOBODY: &str = "@erased.invalid";
+
+/// The messages on behalf of a tenant after `after`, oldest first.
+pub fn page(
+    conn: &mut Connection,
+    tenant: TenantId,
+    after: Option<DeliveryId>,
+    limit: i64,
+) -> Result<Vec<Delivery>, Problem> {
+    let mut query = deliveries::table
+        .filter(deliveries::tenant_id.eq(tenant))
+        .order(deliveries::id)
+        .limit(limit)
+        .select(Delivery::as_select())
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(deliveries::id.gt(after));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// Sends nothing more on behalf of a tenant, and owes nobody there the end of anything.
+pub fn stop(conn: &mut Connection, tenant: TenantId) -> Result<(), Problem> {
+    diesel::delete(unread_events::table.filter(unread_events::tenant_id.eq(tenant))).execute(conn)?;
+    diesel::delete(told::table.filter(told::tenant_id.eq(tenant))).execute(conn)?;
+    let unsent = deliveries::table
+        .filter(deliveries::tenant_id.eq(tenant))
+        .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Leased]));
+    let suppressed = (
+        deliveries::state.eq(DeliveryState::Suppressed),
+        deliveries::error.eq(Some("erased")),
+        deliveries::lease_owner.eq(None::<EventId>),
+        deliveries::lease_until.eq(None::<Moment>),
+    );
+    diesel::update(unsent).set(suppressed).execute(conn)?;
+    Ok(())
+}
+
+/// Takes names and addresses out of the ledger; how many rows there were. That something was sent, and when, stays.
+pub fn erase(conn: &mut Connection, tenant: TenantId, limit: i64) -> Result<usize, Problem> {
+    let ids: Vec<DeliveryId> = deliveries::table
+        .filter(deliveries::tenant_id.eq(tenant))
+        .filter(deliveries::recipient.not_like(format!("%{NOBODY}")))
+        .order(deliveries::id)
+        .limit(limit)
+        .select(deliveries::id)
+        .load(conn)?;
+    for id in &ids {
+        let nobody = (
+            deliveries::recipient.eq(format!("{id}{NOBODY}")),
+            deliveries::name.eq(""),
+            deliveries::error.eq(None::<String>),
+        );
+        diesel::update(deliveries::table.find((tenant, id)))
+            .set(nobody)
+            .execute(conn)?;
+    }
+    Ok(ids.len())
+}
