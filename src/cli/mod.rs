@@ -13,7 +13,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::db::{self, Location, Scope};
 use crate::identity::keys::{self, Secret};
-use crate::identity::{Role, rights, store};
+use crate::identity::{self, Role, rights, store};
 use crate::problem::Problem;
 use crate::settings::{Given, Settings};
 use crate::text;
@@ -193,7 +193,14 @@ async fn token(args: TokenArgs) -> Result<(), Failure> {
             store::memberships_of(conn, person.id)
         })
         .await?;
-    let membership = crate::identity::actions::choose_membership(memberships, args.tenant_id)?;
+    let membership = identity::actions::choose_membership(memberships, args.tenant_id)?;
+    let (minted, now) = (membership.clone(), clock.now().into());
+    ground
+        .db
+        .write(Scope::of_system(), move |conn| {
+            identity::actions::note_minted(conn, &minted, now)
+        })
+        .await?;
     let (person, tenant, role): (_, _, Role) = (membership.person_id, membership.tenant_id, membership.role);
-    print(&ground.tokens.mint(person, tenant, role, clock.now().into())?)
+    print(&ground.tokens.mint(person, tenant, role, now)?)
 }

@@ -7,8 +7,8 @@
 use super::model::Role;
 use super::scopes::Grantable;
 use Grantable::{
-    CatalogRead, CatalogWrite, IncidentsRead, IncidentsWrite, MailRead, MailWrite, QueuesRead, QueuesWrite,
-    RequestsRead, RequestsWrite, TenantsRead, TenantsWrite, UsersRead, UsersWrite,
+    CatalogRead, CatalogWrite, IncidentsRead, IncidentsWrite, MailRead, MailWrite, QueuesRead,
+    QueuesWrite, RequestsRead, RequestsWrite, TenantsRead, TenantsWrite, UsersRead, UsersWrite,
 };
 
 /// The relation to a thing that a role needs: on whose it may act.
