@@ -1,5 +1,6 @@
 //! The command line: a file each, and the settings that they share.
 
+mod audit;
 mod client;
 mod demo;
 mod replay;
@@ -42,6 +43,8 @@ enum Command {
     Rights,
     /// Look after the keys that sign access tokens
     Keys(KeysArgs),
+    /// Look after the audit
+    Audit(audit::AuditArgs),
     /// Mint an access token for somebody, for development
     Token(TokenArgs),
 }
@@ -107,6 +110,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Keys(args) => match args.command {
             KeysCommand::Rotate(given) => rotate_keys(given.check()?).await,
         },
+        Command::Audit(args) => audit::run(args).await,
         Command::Token(args) => token(args).await,
     }
 }
