@@ -1,6 +1,6 @@
 //! The proof that a chain is whole: walked row by row, it tells where it is not. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::db::{EventId, TenantId};
 use crate::journal::chain::{self, ChainKey, Written};
@@ -32,7 +32,7 @@ pub struct Finding {
 }
 
 /// The place where a chain ends, and its link: kept elsewhere, it proves later that nothing before it was replaced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// The place of the last event.
     pub seq: i64,
@@ -74,11 +74,13 @@ pub struct Walk {
     last: i64,
     /// The link of the last row; none after a gap, where it is not known.
     hash: Option<String>,
+    /// Where the chain ended once.
+    anchor: Option<End>,
 }
 
 impl Walk {
-    /// From the beginning.
-    pub fn begin(key: ChainKey, tenant_id: TenantId) -> Self {
+    /// From the beginning; `anchor` is where the chain ended once, as somebody kept it elsewhere.
+    pub fn begin(key: ChainKey, tenant_id: TenantId, anchor: Option<End>) -> Self {
         Self {
             key,
             report: Report {
@@ -92,6 +94,7 @@ impl Walk {
             },
             last: 0,
             hash: Some(String::new()),
+            anchor,
         }
     }
 
@@ -129,8 +132,18 @@ impl Walk {
                 self.find(Some(row.id), seq, wrong.to_owned());
             }
         }
+        let hash = row.seal.chain_hash.clone().unwrap_or_default();
+        if let Some(anchor) = self.anchor.take_if(|anchor| anchor.seq <= seq)
+            && (anchor.seq, &anchor.hash) != (seq, &hash)
+        {
+            self.find(
+                Some(row.id),
+                seq,
+                "is not the row that the chain once ended with".to_owned(),
+            );
+        }
         self.last = seq;
-        self.hash = Some(row.seal.chain_hash.clone().unwrap_or_default());
+        self.hash = Some(hash);
     }
 
     /// The end, which has to be where the head of the chain says.
@@ -150,6 +163,10 @@ impl Walk {
             self.find(None, seq, wrong);
         } else if self.hash.as_ref().is_some_and(|last| *last != hash) {
             self.find(None, seq, "the head of the chain has another link".to_owned());
+        }
+        if let Some(anchor) = self.anchor.take() {
+            let wrong = format!("the chain ends at {last}, and once went on to {}", anchor.seq);
+            self.find(None, anchor.seq, wrong);
         }
         let end = self.hash.take().filter(|_| last > 0);
         self.report.head = end.map(|hash| End { seq: last, hash });

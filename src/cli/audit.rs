@@ -1,15 +1,19 @@
 //! `allclear audit verify`: walks the chain of every tenant, and tells what is not as it was sealed.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
+use serde::Deserialize;
 
 use super::{Failure, print};
 use crate::app;
 use crate::audit::store;
-use crate::audit::verify::{Report, Walk};
+use crate::audit::verify::{End, Report, Walk};
 use crate::db::{Db, Scope, TenantId};
 use crate::identity;
 use crate::identity::keys::Secret;
-use crate::journal::{self, ChainKey};
+use crate::journal;
 use crate::problem::Problem;
 use crate::settings::Given;
 
@@ -37,6 +41,9 @@ struct VerifyArgs {
     /// A line of JSON for each tenant
     #[arg(long)]
     json: bool,
+    /// What `--json` printed once, kept elsewhere: each chain has to go on from where it ended then
+    #[arg(long, value_name = "FILE")]
+    anchor: Option<PathBuf>,
     #[command(flatten)]
     given: Given,
 }
@@ -53,10 +60,15 @@ async fn verify(args: VerifyArgs) -> Result<(), Failure> {
     let secret = Secret::load(settings.secret.as_deref(), &settings.data_dir)?;
     let (location, key) = (settings.database.clone(), app::chain_key(&secret));
     let db = tokio::task::spawn_blocking(move || Db::open(&location, 1)).await??;
+    let mut anchors = match &args.anchor {
+        Some(path) => anchors(path)?,
+        None => HashMap::new(),
+    };
     let (mut chains, mut broken) = (0_u64, 0_u64);
     let mut after = None;
     while let Some((tenant, name)) = next(&db, args.tenant, after).await? {
-        let report = walk(&db, &key, tenant).await?;
+        let walk = Walk::begin(key.clone(), tenant, anchors.remove(&tenant));
+        let report = go(&db, walk, tenant).await?;
         let line = if args.json {
             serde_json::to_string(&report)?
         } else {
@@ -66,6 +78,9 @@ async fn verify(args: VerifyArgs) -> Result<(), Failure> {
         chains += 1;
         broken += u64::from(!report.is_intact());
         after = Some(tenant);
+    }
+    if let Some(gone) = anchors.keys().next().filter(|_| args.tenant.is_none()) {
+        return Err(format!("there is no chain of the tenant {gone}, and there was one").into());
     }
     if broken > 0 {
         return Err(format!("{broken} of {chains} chains are not as they were sealed").into());
@@ -91,8 +106,24 @@ async fn next(
     .await
 }
 
-async fn walk(db: &Db, key: &ChainKey, tenant: TenantId) -> Result<Report, Problem> {
-    let mut walk = Walk::begin(key.clone(), tenant);
+/// Where chains ended once.
+fn anchors(path: &Path) -> Result<HashMap<TenantId, End>, Failure> {
+    #[derive(Deserialize)]
+    struct Kept {
+        tenant_id: TenantId,
+        head: Option<End>,
+    }
+    let failed = |error: &dyn std::fmt::Display| format!("cannot use {}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let mut anchors = HashMap::new();
+    for line in text.lines() {
+        let kept: Kept = serde_json::from_str(line).map_err(|error| failed(&error))?;
+        anchors.extend(kept.head.map(|head| (kept.tenant_id, head)));
+    }
+    Ok(anchors)
+}
+
+async fn go(db: &Db, mut walk: Walk, tenant: TenantId) -> Result<Report, Problem> {
     let mut after = i64::MIN;
     loop {
         let rows = db.read(Scope::of_system(), move |conn| {

@@ -134,7 +134,8 @@ pub async fn guard(
             Ok(refused(done, &limits, from))
         }
         Err(Refused { problem, known }) => {
-            if let Some(known) = known {
+            let is_refusal = matches!(problem.code(), Code::Forbidden | Code::NotFound);
+            if let Some(known) = known.filter(|_| is_refusal) {
                 note(request.request(), &known, from).await;
             }
             Ok(refused(request.error_response(problem), &limits, from))

@@ -69,7 +69,9 @@ impl Ground {
     ) -> Result<Proven, Problem> {
         let now = self.now();
         let named = text::email_address(email);
-        let account = named.clone().unwrap_or_else(|| email.to_lowercase());
+        let account = named
+            .clone()
+            .unwrap_or_else(|| text::cleaned(email).to_lowercase());
         let counted = self.db.write(Scope::of_system(), move |conn| {
             let attempt = attempts::sign_in(conn, &account, from, now)?;
             let person = match &named {

@@ -68,6 +68,10 @@ async fn write(desk: &TestDesk, events: Vec<Event>) {
     desk.running().db.write(Scope::of_system(), all).await.unwrap();
 }
 
+fn id(of: &Value) -> &str {
+    of["id"].as_str().unwrap()
+}
+
 fn now(desk: &TestDesk) -> Moment {
     desk.clock.now().into()
 }
@@ -108,7 +112,7 @@ async fn what_is_written_is_sealed_without_a_gap_each_tenant_for_itself() {
         assert_eq!(report["head"]["hash"], rows[0]["seal"]["hash"]);
         assert_eq!((&report["erased"], &report["unsealed"]), (&json!(0), &json!(0)));
     }
-    let (_, only) = verify(desk, &["--tenant", stage.contoso["id"].as_str().unwrap()]);
+    let (_, only) = verify(desk, &["--tenant", id(&stage.contoso)]);
     assert_eq!(only.len(), 1);
     assert_eq!(only[0]["tenant_id"], stage.contoso["id"]);
     let nobody = verify(desk, &["--tenant", "0199a000-0000-7000-8000-000000000001"]);
@@ -116,7 +120,7 @@ async fn what_is_written_is_sealed_without_a_gap_each_tenant_for_itself() {
     // There is nothing left to do, and a chain goes on where it ended.
     desk.seal().await;
     stage.bob.patch("/v1/me", json!({"name": "Robert"})).await.ok();
-    let (content, later) = verify(desk, &["--tenant", stage.contoso["id"].as_str().unwrap()]);
+    let (content, later) = verify(desk, &["--tenant", id(&stage.contoso)]);
     assert!(content);
     assert_eq!(
         (&later[0]["unsealed"], &later[0]["head"]),
@@ -232,7 +236,7 @@ async fn what_is_erased_is_gone_and_the_chain_still_holds() {
         .iter()
         .map(|row| row["id"].as_str().unwrap().parse().unwrap())
         .collect();
-    let tenant: TenantId = stage.contoso["id"].as_str().unwrap().parse().unwrap();
+    let tenant: TenantId = id(&stage.contoso).parse().unwrap();
     let (erased, others) = (ids.clone(), ids.clone());
     let erase = move |conn: &mut Connection| journal::erase(conn, tenant, &erased);
     let count = desk.running().db.write(Scope::of_system(), erase).await.unwrap();
@@ -287,7 +291,7 @@ const OURS: &str = "tenant_id = (SELECT id FROM tenants WHERE name = 'Contoso')"
 async fn whatever_was_done_to_the_rows_is_found() {
     let stage = sealed().await;
     let desk = &stage.desk;
-    let contoso = stage.contoso["id"].as_str().unwrap();
+    let contoso = id(&stage.contoso);
     let at = |seq: &str| format!("WHERE {OURS} AND chain_seq = {seq}");
     let set = |what: &str| format!("UPDATE events SET {what} {}", at("3"));
     let gone = |seq: &str| format!("DELETE FROM events {}", at(seq));
@@ -427,9 +431,54 @@ async fn with_another_secret_no_chain_can_be_made_or_verified() {
         desk.running().db.write(Scope::of_system(), seal).await.unwrap(),
         1
     );
-    let (content, reports) = verify(desk, &["--tenant", stage.contoso["id"].as_str().unwrap()]);
+    let (content, reports) = verify(desk, &["--tenant", id(&stage.contoso)]);
     assert!(!content);
     assert_eq!(reports[0]["findings"].as_array().unwrap().len(), 1, "{reports:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_was_kept_elsewhere_finds_what_was_written_anew_and_sealed_by_the_server() {
+    let stage = sealed().await;
+    let desk = &stage.desk;
+    let contoso = ["--tenant", id(&stage.contoso)];
+    let path = desk.settings().data_dir.join("anchor.json");
+    let keep = |reports: &[Value]| {
+        let lines: Vec<_> = reports.iter().map(Value::to_string).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+    };
+    keep(&intact(desk));
+    let anchored = ["--anchor", path.to_str().unwrap()];
+    assert!(verify(desk, &anchored).0);
+    // The last row is written anew as if it had never been sealed, and the head is set back.
+    let last = format!("(SELECT MAX(chain_seq) FROM events WHERE {OURS})");
+    desk.sql(&format!(
+        "UPDATE audit_heads SET chain_seq = chain_seq - 1, chain_hash = (SELECT e.chain_hash FROM events e \
+         WHERE e.tenant_id = audit_heads.tenant_id AND e.chain_seq = audit_heads.chain_seq - 1) WHERE {OURS}"
+    ));
+    desk.sql(&format!(
+        "UPDATE events SET actor_name = 'Mallory', salt = NULL, digest = '', chain_seq = NULL, chain_hash = NULL \
+         WHERE {OURS} AND chain_seq = {last}"
+    ));
+    desk.seal().await;
+    assert!(verify(desk, &contoso).0, "nothing in the database tells");
+    let (content, reports) = verify(desk, &anchored);
+    assert!(!content);
+    let told: Vec<_> = reports
+        .iter()
+        .flat_map(|report| report["findings"].as_array().unwrap())
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["what"], "is not the row that the chain once ended with");
+    // A chain that is shorter than it was, and one that is gone.
+    let mut kept = verify(desk, &contoso).1;
+    kept[0]["head"]["seq"] = json!(1000);
+    keep(&kept);
+    assert!(!verify(desk, &anchored).0);
+    kept[0]["tenant_id"] = json!("0199a000-0000-7000-8000-000000000001");
+    keep(&kept);
+    assert!(!verify(desk, &anchored).0);
+    std::fs::write(&path, "nonsense").unwrap();
+    assert_eq!(verify(desk, &anchored), (false, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -444,7 +493,7 @@ async fn a_row_that_cannot_be_read_is_a_finding_and_no_end() {
     desk.sql(&format!(
         "UPDATE events SET {broken} WHERE {OURS} AND chain_seq = 3"
     ));
-    let (content, reports) = verify(desk, &["--tenant", stage.contoso["id"].as_str().unwrap()]);
+    let (content, reports) = verify(desk, &["--tenant", id(&stage.contoso)]);
     assert!(!content);
     let findings = reports[0]["findings"].as_array().unwrap();
     assert_eq!(

@@ -101,15 +101,14 @@ pub fn create_user(
     let mut membership = Membership::new(tenant_id, person.id, form.role, now);
     membership.accepted = is_new || person.password_hash.is_none() || caller.is_staff();
     store::create_membership(conn, &membership)?;
-    let data = json!({"to": {
-        "email": person.email, "role": membership.role, "disabled": membership.disabled,
-        "name": person.name, "locale": person.locale, "time_zone": person.time_zone,
-    }});
+    let view = UserView::of(person, &membership);
+    // As the answer has it: of somebody who has not agreed yet no more than the address.
+    let data = json!({"to": {"email": view.email, "name": view.name, "role": view.role}});
     note(conn, caller, (EventKind::UserCreated, &membership), data, &[])?;
-    if UserView::standing(&person, &membership) == "invited" {
+    if view.status == "invited" {
         invite_member(conn, caller, &membership, seal)?;
     }
-    Ok(UserView::of(person, &membership))
+    Ok(view)
 }
 
 fn create_person(
