@@ -16,7 +16,6 @@ use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, TenantId, lock, text
 use crate::http::client;
 use crate::journal::{self, Actor, Event, EventKind, Side, SubjectKind};
 use crate::problem::Problem;
-use crate::text;
 
 /// So many a minute of one address are listed.
 pub const LISTED: i32 = 10;
@@ -57,19 +56,12 @@ struct Count {
 /// A sign-in with a password that failed.
 #[derive(Clone, Debug)]
 pub struct Tried {
-    /// What was given as the address.
-    pub email: String,
+    /// The address; none where what was given is no address, and may be a password in the wrong field.
+    pub email: Option<String>,
     /// Whose it is, if somebody's.
     pub person: Option<PersonId>,
     /// The tenant that was named.
     pub tenant: Option<TenantId>,
-}
-
-impl Tried {
-    /// Why the right password would not have done, or was not it.
-    pub fn reason(&self, otherwise: Reason) -> Reason {
-        self.person.map_or(Reason::Unknown, |_| otherwise)
-    }
 }
 
 /// Notes a refused sign-in with the tenant of the account: the one that was named, or the only one; else with the
@@ -88,9 +80,7 @@ pub fn sign_in(
         Some(named) => tenants.find(|own| *own == named),
         None => tenants.next().filter(|_| tenants.next().is_none()),
     };
-    // What is no address may be a password in the wrong field.
-    let email = text::email_address(&tried.email);
-    let data = json!({"reason": reason, "email": email});
+    let data = json!({"reason": reason, "email": tried.email});
     let side = tenant.map_or(Side::Tenant, side_of);
     refused_sign_in(conn, (tenant.unwrap_or(PROVIDER), side), data, from, now)
 }

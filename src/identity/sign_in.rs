@@ -72,9 +72,10 @@ impl Ground {
         let account = named
             .clone()
             .unwrap_or_else(|| text::cleaned(email).to_lowercase());
+        let looked_up = named.clone();
         let counted = self.db.write(Scope::of_system(), move |conn| {
             let attempt = attempts::sign_in(conn, &account, from, now)?;
-            let person = match &named {
+            let person = match &looked_up {
                 Some(email) => store::person_by_email(conn, email)?,
                 None => None,
             };
@@ -92,22 +93,13 @@ impl Ground {
                 .await?;
         }
         let tried = Tried {
-            email: email.to_owned(),
+            email: named,
             person: person.as_ref().map(|person| person.id),
             tenant,
         };
         let is_right = judged?;
         let Some(person) = person.filter(|person| is_right && !person.disabled) else {
-            let reason = tried.reason(if is_right {
-                Reason::Disabled
-            } else {
-                Reason::Password
-            });
-            let noted = self.db.write(Scope::of_system(), move |conn| {
-                refusals::sign_in(conn, &tried, reason, from, now)
-            });
-            noted.await?;
-            return Err(refused());
+            return Err(self.refuse(tried, is_right, from).await?);
         };
         let rehashed = if weak {
             Some(password::hash(password).await?)
@@ -120,6 +112,21 @@ impl Ground {
             attempt,
             tried,
         })
+    }
+
+    /// Notes that somebody was refused, and gives the answer.
+    async fn refuse(&self, tried: Tried, is_right: bool, from: IpAddr) -> Result<Problem, Problem> {
+        let now = self.now();
+        let reason = match (tried.person, is_right) {
+            (None, _) => Reason::Unknown,
+            (Some(_), true) => Reason::Disabled,
+            (Some(_), false) => Reason::Password,
+        };
+        let noted = self.db.write(Scope::of_system(), move |conn| {
+            refusals::sign_in(conn, &tried, reason, from, now)
+        });
+        noted.await?;
+        Ok(refused())
     }
 
     /// Begins a session at the tenant that was named, or at the only one.

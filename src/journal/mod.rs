@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use chain::{ChainKey, Seal};
-pub use sealing::{Head, backlog as unsealed, erase, head, is_due as any_unsealed, step as seal};
+pub use sealing::{Head, any_unsealed, erase, head, seal, unsealed};
 pub use view::ActorView;
 
 use crate::db::schema::{events, unread_events};

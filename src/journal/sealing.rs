@@ -43,7 +43,7 @@ fn lock_of(tenant: TenantId) -> lock::Key {
 }
 
 /// Whether anything waits to be sealed.
-pub fn is_due(conn: &mut Connection) -> Result<bool, Problem> {
+pub fn any_unsealed(conn: &mut Connection) -> Result<bool, Problem> {
     let waiting = events::table.filter(events::chain_seq.is_null());
     Ok(waiting
         .select(events::id)
@@ -53,7 +53,7 @@ pub fn is_due(conn: &mut Connection) -> Result<bool, Problem> {
 }
 
 /// Seals what waits, [`CHUNK`] events at most; how many there were.
-pub fn step(conn: &mut Connection, key: &ChainKey) -> Result<usize, Problem> {
+pub fn seal(conn: &mut Connection, key: &ChainKey) -> Result<usize, Problem> {
     let mut tenants: Vec<TenantId> = events::table
         .filter(events::chain_seq.is_null())
         .order((events::tenant_id, events::id))
@@ -66,13 +66,13 @@ pub fn step(conn: &mut Connection, key: &ChainKey) -> Result<usize, Problem> {
     for tenant in tenants {
         let room = CHUNK.saturating_sub(sealed);
         if room > 0 {
-            sealed += seal(conn, key, tenant, room)?;
+            sealed += lengthen(conn, key, tenant, room)?;
         }
     }
     Ok(sealed)
 }
 
-fn seal(conn: &mut Connection, key: &ChainKey, tenant: TenantId, room: usize) -> Result<usize, Problem> {
+fn lengthen(conn: &mut Connection, key: &ChainKey, tenant: TenantId, room: usize) -> Result<usize, Problem> {
     lock::exclusive(conn, lock_of(tenant))?;
     let mut head = head(conn, tenant)?.unwrap_or_else(|| Head {
         tenant_id: tenant,
@@ -81,17 +81,13 @@ fn seal(conn: &mut Connection, key: &ChainKey, tenant: TenantId, room: usize) ->
     });
     let begun = head.chain_seq;
     for loose in waiting(conn, tenant, room)? {
-        let Some(late) = late_seal(conn, tenant, &loose)? else {
-            continue;
+        let digest = match loose.digest.is_empty() {
+            true => made_good(conn, tenant, loose.id)?,
+            false => Some(loose.digest),
         };
-        let digest = late.as_ref().map_or(&loose.digest, |seal| &seal.digest);
+        let Some(digest) = digest else { continue };
         let seq = head.chain_seq.saturating_add(1);
-        let hash = key.link(tenant, seq, &head.chain_hash, digest);
-        if let Some(seal) = late {
-            let row = events::table.find((tenant, loose.id));
-            let made_good = (events::salt.eq(seal.salt), events::digest.eq(seal.digest));
-            diesel::update(row).set(made_good).execute(conn)?;
-        }
+        let hash = key.link(tenant, seq, &head.chain_hash, &digest);
         link(conn, tenant, loose.id, seq, &hash)?;
         (head.chain_seq, head.chain_hash) = (seq, hash);
     }
@@ -101,21 +97,19 @@ fn seal(conn: &mut Connection, key: &ChainKey, tenant: TenantId, room: usize) ->
     Ok(usize::try_from(head.chain_seq - begun).unwrap_or(0))
 }
 
-/// The seal of an event that was written before there were seals; for others nothing is to be made good. One that
-/// cannot be read keeps its place in the line, and holds up nobody.
-fn late_seal(
-    conn: &mut Connection,
-    tenant: TenantId,
-    loose: &Loose,
-) -> Result<Option<Option<Seal>>, Problem> {
-    if !loose.digest.is_empty() {
-        return Ok(Some(None));
-    }
-    let row = events::table.find((tenant, loose.id));
+/// The digest that an event gets late, since it was written before there were any. One that cannot be read gets none,
+/// and holds up nobody.
+fn made_good(conn: &mut Connection, tenant: TenantId, id: EventId) -> Result<Option<String>, Problem> {
+    let row = events::table.find((tenant, id));
     match row.select(Written::as_select()).first(conn) {
-        Ok(written) => Ok(Some(Some(Seal::of(&written)?))),
+        Ok(written) => {
+            let Seal { salt, digest, .. } = Seal::of(&written)?;
+            let late = (events::salt.eq(salt), events::digest.eq(&digest));
+            diesel::update(row).set(late).execute(conn)?;
+            Ok(Some(digest))
+        }
         Err(error @ diesel::result::Error::DeserializationError(_)) => {
-            tracing::error!(event = %loose.id, %error, "an event cannot be read; it is not sealed");
+            tracing::error!(event = %id, %error, "an event cannot be read; it is not sealed");
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -229,10 +223,10 @@ pub fn erase(conn: &mut Connection, tenant: TenantId, ids: &[EventId]) -> Result
 }
 
 /// How many events wait to be sealed, and for how many seconds the oldest has.
-pub fn backlog(conn: &mut Connection, now: Moment) -> Result<(i64, i64), Problem> {
-    let unsealed = events::table.filter(events::chain_seq.is_null());
-    let count = unsealed.count().get_result(conn)?;
-    let oldest: Option<Moment> = unsealed
+pub fn unsealed(conn: &mut Connection, now: Moment) -> Result<(i64, i64), Problem> {
+    let waiting = events::table.filter(events::chain_seq.is_null());
+    let count = waiting.count().get_result(conn)?;
+    let oldest: Option<Moment> = waiting
         .order(events::at)
         .select(events::at)
         .first(conn)
