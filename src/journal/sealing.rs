@@ -10,7 +10,7 @@ use diesel::prelude::*;
 
 use super::chain::{ChainKey, Seal, Written};
 use crate::db::schema::{audit_heads, events};
-use crate::db::{Connection, EventId, Json, Moment, SubjectId, TenantId, lock, on_each};
+use crate::db::{Connection, EventId, Json, Link, Moment, SubjectId, TenantId, lock, save_links};
 use crate::problem::Problem;
 
 /// How many events one transaction seals: it holds up the one writer of SQLite for some milliseconds.
@@ -74,27 +74,53 @@ pub fn seal(conn: &mut Connection, key: &ChainKey) -> Result<usize, Problem> {
 
 fn lengthen(conn: &mut Connection, key: &ChainKey, tenant: TenantId, room: usize) -> Result<usize, Problem> {
     lock::exclusive(conn, lock_of(tenant))?;
-    let mut head = head(conn, tenant)?.unwrap_or_else(|| Head {
-        tenant_id: tenant,
-        chain_seq: 0,
-        chain_hash: String::new(),
-    });
-    let begun = head.chain_seq;
+    let kept = head(conn, tenant)?;
+    let mut head = end(conn, tenant, kept.as_ref())?;
+    let mut links: Vec<Link> = Vec::new();
     for loose in waiting(conn, tenant, room)? {
         let digest = match loose.digest.is_empty() {
             true => made_good(conn, tenant, loose.id)?,
             false => Some(loose.digest),
         };
         let Some(digest) = digest else { continue };
-        let seq = head.chain_seq.saturating_add(1);
-        let hash = key.link(tenant, seq, &head.chain_hash, &digest);
-        link(conn, tenant, loose.id, seq, &hash)?;
-        (head.chain_seq, head.chain_hash) = (seq, hash);
+        head.chain_seq = head.chain_seq.saturating_add(1);
+        head.chain_hash = key.link(tenant, head.chain_seq, &head.chain_hash, &digest);
+        links.push((loose.id, head.chain_seq, head.chain_hash.clone()));
     }
-    if head.chain_seq > begun {
-        save(conn, &head, begun)?;
+    if links.is_empty() {
+        return Ok(0);
     }
-    Ok(usize::try_from(head.chain_seq - begun).unwrap_or(0))
+    if save_links(conn, tenant, &links)? != links.len() {
+        return Err(Problem::lost_race());
+    }
+    save(conn, &head, kept.map(|kept| kept.chain_seq))?;
+    Ok(links.len())
+}
+
+/// Where a chain goes on. That is its head; and where rows follow it all the same, the last of them: what somebody did
+/// to one chain stops neither it nor the others, and is found by whoever verifies it.
+fn end(conn: &mut Connection, tenant: TenantId, kept: Option<&Head>) -> Result<Head, Problem> {
+    let last: Option<(Option<i64>, Option<String>)> = events::table
+        .filter(events::tenant_id.eq(tenant))
+        .filter(events::chain_seq.is_not_null())
+        .order(events::chain_seq.desc())
+        .select((events::chain_seq, events::chain_hash))
+        .first(conn)
+        .optional()?;
+    let (seq, hash) = last.unwrap_or_default();
+    let last = Head {
+        tenant_id: tenant,
+        chain_seq: seq.unwrap_or(0),
+        chain_hash: hash.unwrap_or_default(),
+    };
+    match kept {
+        Some(kept) if kept.chain_seq >= last.chain_seq => Ok(kept.clone()),
+        None if last.chain_seq == 0 => Ok(last),
+        _ => {
+            tracing::error!(%tenant, "rows of the audit follow the head of their chain; it goes on after them");
+            Ok(last)
+        }
+    }
 }
 
 /// The digest that an event gets late, since it was written before there were any. One that cannot be read gets none,
@@ -165,17 +191,6 @@ fn in_order(by_id: Vec<Loose>) -> Vec<Loose> {
         .collect()
 }
 
-fn link(conn: &mut Connection, tenant: TenantId, id: EventId, seq: i64, hash: &str) -> Result<(), Problem> {
-    let row = events::table
-        .find((tenant, id))
-        .filter(events::chain_seq.is_null());
-    let link = (events::chain_seq.eq(Some(seq)), events::chain_hash.eq(Some(hash)));
-    match on_each!(conn, conn => diesel::update(row).set(link).execute(conn))? {
-        1 => Ok(()),
-        _ => Err(Problem::lost_race()),
-    }
-}
-
 /// The end of the chain of a tenant.
 pub fn head(conn: &mut Connection, tenant: TenantId) -> Result<Option<Head>, Problem> {
     Ok(audit_heads::table
@@ -185,13 +200,13 @@ pub fn head(conn: &mut Connection, tenant: TenantId) -> Result<Option<Head>, Pro
         .optional()?)
 }
 
-fn save(conn: &mut Connection, head: &Head, loaded: i64) -> Result<(), Problem> {
-    if loaded == 0 {
+fn save(conn: &mut Connection, head: &Head, loaded: Option<i64>) -> Result<(), Problem> {
+    let Some(loaded) = loaded else {
         diesel::insert_into(audit_heads::table)
             .values(head)
             .execute(conn)?;
         return Ok(());
-    }
+    };
     let row = audit_heads::table
         .find(head.tenant_id)
         .filter(audit_heads::chain_seq.eq(loaded));

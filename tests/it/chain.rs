@@ -267,6 +267,38 @@ async fn what_is_erased_is_gone_and_the_chain_still_holds() {
     assert_eq!(contoso["erased"], ids.len());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_to_one_chain_stops_neither_it_nor_the_others() {
+    let stage = sealed().await;
+    let desk = &stage.desk;
+    let change = async |name: &str| {
+        for user in [&stage.bob, &stage.eva] {
+            user.patch("/v1/me", json!({"name": name})).await.ok();
+        }
+        desk.seal().await;
+    };
+    // Every row is there: the chain is whole again.
+    desk.sql(&format!(
+        "UPDATE audit_heads SET chain_seq = 1, chain_hash = 'x' WHERE {OURS}"
+    ));
+    change("one").await;
+    intact(desk);
+    desk.sql(&format!("DELETE FROM audit_heads WHERE {OURS}"));
+    change("two").await;
+    intact(desk);
+    // The last one is gone, and whoever comes after it tells.
+    let last = format!("(SELECT MAX(chain_seq) FROM events WHERE {OURS})");
+    desk.sql(&format!("DELETE FROM events WHERE {OURS} AND chain_seq = {last}"));
+    change("three").await;
+    let (content, reports) = verify(desk, &[]);
+    assert!(!content);
+    for report in reports {
+        let findings = report["findings"].as_array().unwrap();
+        let is_ours = report["tenant_id"] == stage.contoso["id"];
+        assert_eq!(findings.len(), usize::from(is_ours), "{report}");
+    }
+}
+
 /// Everything behind the server's back is undone again.
 struct Saved<'a>(&'a TestDesk);
 
