@@ -115,6 +115,7 @@ fn file(
         side: Side::Tenant,
         id: Some(person),
         name: requester.name,
+        address: None,
     };
     let subject = (SubjectKind::Request, request.id);
     let data = json!({"to": "queued", "watchers": [], "internal": {"queue_id": queue, "rule": "all", "rules_version": 1}});

@@ -37,13 +37,14 @@ use crate::identity::keys::{Keys, Secret};
 use crate::identity::session::Policy;
 use crate::identity::tokens::Tokens;
 use crate::identity::{self, Door, Remembered};
+use crate::journal::ChainKey;
 use crate::mail::transport::Transport;
 use crate::mail::{self, Dispatcher};
 use crate::notify::messages::Messages;
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
 use crate::worker::Worker;
-use crate::{catalog, incidents, journal, notify, queues, requests};
+use crate::{audit, catalog, incidents, journal, notify, queues, requests};
 
 /// Every route under `/v1`, slice by slice.
 // Tried in this order: the busiest first.
@@ -54,7 +55,8 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .configure(identity::api::routes)
         .configure(catalog::api::routes)
         .configure(queues::api::routes)
-        .configure(mail::api::routes);
+        .configure(mail::api::routes)
+        .configure(audit::api::routes);
 }
 
 /// The paths of what belongs to tenants, and how one asks whose it is.
@@ -153,6 +155,7 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         clock.clone(),
         dispatcher,
         tokens.keys().clone(),
+        chain_key(&secret),
         settings.reopen_window,
     );
     let (stop, _) = watch::channel(false);
@@ -173,6 +176,11 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         loops: Vec::new(),
         _in_use: in_use,
     })
+}
+
+/// What the events of an installation are sealed with.
+pub fn chain_key(secret: &Secret) -> ChainKey {
+    ChainKey::new(&secret.derive("audit"))
 }
 
 fn listen(
@@ -414,11 +422,14 @@ impl Metrics {
 
 /// The numbers of the desk, counted when they are asked for.
 fn desk_numbers(conn: &mut Connection, now: crate::db::Moment) -> Result<Vec<(&'static str, i64)>, Problem> {
+    let (unsealed, age) = journal::unsealed(conn, now)?;
     Ok(vec![
         ("active_incidents", incidents::store::count_active(conn)?),
         ("overdue_updates", incidents::store::overdue_updates(conn, now)?),
         ("open_requests", requests::store::count_open(conn)?),
         ("unread_events", journal::backlog(conn, journal::Reader::Notify)?),
+        ("unsealed_events", unsealed),
+        ("unsealed_seconds", age),
         ("told_without_end", notify::audience::told_without_end(conn)?),
     ])
 }

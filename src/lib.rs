@@ -2,10 +2,11 @@
 //!
 //! The rooms stand in one line, and each uses only rooms to its left; `tests/it/architecture.rs` holds them to it:
 //!
-//! `problem, text, settings, clock → db → http → journal → identity → catalog → schedule → mail → queues →
-//! incidents → requests → notify → worker → app → cli`
+//! `problem, text, settings, clock → db → http → journal → identity → audit → catalog → schedule → mail →
+//! queues → incidents → requests → notify → worker → app → cli`
 
 pub mod app;
+pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

@@ -17,8 +17,8 @@ use crate::http::bell::Bell;
 use crate::http::idempotency;
 use crate::http::traffic::Traffic;
 use crate::identity::keys::Keys;
-use crate::identity::{attempts, mailed, session};
-use crate::journal::{self, Reader};
+use crate::identity::{attempts, mailed, refusals, session};
+use crate::journal::{self, ChainKey, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
 use crate::problem::Problem;
@@ -28,6 +28,10 @@ use crate::requests;
 const IDLE: Duration = Duration::from_millis(500);
 /// While many calls wait, a loop rests so many times as long as its step took, and at most this long.
 const REST: (u32, Duration) = (9, Duration::from_millis(500));
+/// How often events are sealed. Not at every ring of the bell: what was written meanwhile shares a transaction.
+const SEAL: Duration = Duration::from_millis(250);
+/// How many transactions of it make a step.
+const SEALED_AT_ONCE: usize = 50;
 /// How often what has grown old is swept up.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -38,6 +42,7 @@ pub struct Worker {
     clock: Clock,
     dispatcher: Arc<Dispatcher>,
     keys: Keys,
+    chain: ChainKey,
     reopen_window: Option<TimeDelta>,
 }
 
@@ -48,6 +53,7 @@ impl Worker {
         clock: Clock,
         dispatcher: Dispatcher,
         keys: Keys,
+        chain: ChainKey,
         reopen_window: Option<TimeDelta>,
     ) -> Self {
         Self {
@@ -55,6 +61,7 @@ impl Worker {
             clock,
             dispatcher: Arc::new(dispatcher),
             keys,
+            chain,
             reopen_window,
         }
     }
@@ -117,7 +124,27 @@ impl Worker {
         self.dispatcher.step().await
     }
 
-    /// Closes what has been resolved for long, forgets old idempotency keys.
+    /// Seals the events that have been written. All of them, so that where a loop rests after a step they do not grow
+    /// older than its rest.
+    pub async fn seal(&self) -> Result<Step, Problem> {
+        if !self.db.read(Scope::of_system(), journal::any_unsealed).await? {
+            return Ok(Step::Idle);
+        }
+        let mut step = Step::Idle;
+        for _ in 0..SEALED_AT_ONCE {
+            let chain = self.chain.clone();
+            let sealed = self
+                .db
+                .write(Scope::of_system(), move |conn| journal::seal(conn, &chain));
+            match sealed.await? {
+                0 => break,
+                _ => step = Step::Worked,
+            }
+        }
+        Ok(step)
+    }
+
+    /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys.
     pub async fn sweep(&self) -> Result<Step, Problem> {
         let (now, window) = (self.now(), self.reopen_window);
         let swept = self.db.write(Scope::of_system(), move |conn| {
@@ -131,9 +158,13 @@ impl Worker {
                 + attempts::forget_old(conn, now)?;
             Ok(closed + forgotten)
         });
+        let summed = self
+            .db
+            .write(Scope::of_system(), move |conn| refusals::sum_up(conn, now));
+        let summed = summed.await;
         // Another process may have made a key: this one signs with it from now on.
         self.keys.look().await?;
-        Ok(if swept.await? > 0 {
+        Ok(if swept.await? + summed? > 0 {
             Step::Worked
         } else {
             Step::Idle
@@ -156,6 +187,7 @@ impl Worker {
         vec![
             rounds(Duty::React, IDLE, bell),
             rounds(Duty::Dispatch, IDLE, bell),
+            rounds(Duty::Seal, SEAL, &Bell::default()),
             rounds(Duty::Sweep, SWEEP, &Bell::default()),
         ]
     }
@@ -164,6 +196,7 @@ impl Worker {
         match duty {
             Duty::React => self.react().await,
             Duty::Dispatch => self.dispatch().await,
+            Duty::Seal => self.seal().await,
             Duty::Sweep => self.sweep().await,
         }
     }
@@ -174,6 +207,7 @@ impl Worker {
 enum Duty {
     React,
     Dispatch,
+    Seal,
     Sweep,
 }
 

@@ -5,11 +5,13 @@ pub mod api;
 use diesel::prelude::*;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::db::schema::{regions, services};
-use crate::db::{Connection, Moment};
+use crate::db::{Connection, Moment, PROVIDER};
 use crate::identity::{Caller, Right};
+use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::problem::{Code, Problem};
 use crate::text;
 
@@ -37,7 +39,7 @@ pub struct NewEntry {
 }
 
 macro_rules! shelf {
-    ($table:ident, $noun:literal, $create:ident, $list:ident) => {
+    ($table:ident, $noun:literal, $create:ident, $list:ident, $added:ident) => {
         #[doc = concat!("Adds a ", $noun, "; 409 when the slug is taken.")]
         pub fn $create(conn: &mut Connection, caller: &Caller, form: &NewEntry) -> Result<Entry, Problem> {
             caller.require(Right::EditCatalog)?;
@@ -65,6 +67,14 @@ macro_rules! shelf {
             diesel::insert_into($table::table)
                 .values(row)
                 .execute(conn)?;
+            let event = Event::alone(
+                EventKind::$added,
+                SubjectKind::Catalog,
+                PROVIDER,
+                (&caller.actor(), now),
+                json!({"to": {"slug": entry.slug, "name": entry.name}}),
+            );
+            journal::record(conn, &event, &[])?;
             Ok(entry)
         }
 
@@ -76,5 +86,5 @@ macro_rules! shelf {
     };
 }
 
-shelf!(services, "service", create_service, list_services);
-shelf!(regions, "region", create_region, list_regions);
+shelf!(services, "service", create_service, list_services, ServiceAdded);
+shelf!(regions, "region", create_region, list_regions, RegionAdded);

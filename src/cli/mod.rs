@@ -1,5 +1,6 @@
 //! The command line: a file each, and the settings that they share.
 
+mod audit;
 mod client;
 mod demo;
 mod replay;
@@ -14,7 +15,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::db::{self, Location, Scope};
 use crate::identity::keys::{self, Secret};
-use crate::identity::{Role, rights, store};
+use crate::identity::{self, Role, rights, store};
 use crate::problem::Problem;
 use crate::settings::{Given, Settings};
 use crate::text;
@@ -45,6 +46,8 @@ enum Command {
     Keys(KeysArgs),
     /// Hand a tenant its data, or erase them
     Tenants(tenants::TenantsArgs),
+    /// Look after the audit
+    Audit(audit::AuditArgs),
     /// Mint an access token for somebody, for development
     Token(TokenArgs),
 }
@@ -111,6 +114,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             KeysCommand::Rotate(given) => rotate_keys(given.check()?).await,
         },
         Command::Tenants(args) => tenants::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Token(args) => token(args).await,
     }
 }
@@ -197,7 +201,14 @@ async fn token(args: TokenArgs) -> Result<(), Failure> {
             store::memberships_of(conn, person.id)
         })
         .await?;
-    let membership = crate::identity::actions::choose_membership(memberships, args.tenant_id)?;
+    let membership = identity::actions::choose_membership(memberships, args.tenant_id)?;
+    let (minted, now) = (membership.clone(), clock.now().into());
+    ground
+        .db
+        .write(Scope::of_system(), move |conn| {
+            identity::actions::note_minted(conn, &minted, now)
+        })
+        .await?;
     let (person, tenant, role): (_, _, Role) = (membership.person_id, membership.tenant_id, membership.role);
-    print(&ground.tokens.mint(person, tenant, role, clock.now().into())?)
+    print(&ground.tokens.mint(person, tenant, role, now)?)
 }

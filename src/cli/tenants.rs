@@ -122,7 +122,9 @@ impl Erasing {
         let requests = self
             .all(move |conn| requests::custody::erase(conn, tenant, now, CHUNK))
             .await?;
-        let events = self.all(move |conn| journal::erase(conn, tenant, CHUNK)).await?;
+        let events = self
+            .all(move |conn| journal::erase_all(conn, tenant, CHUNK))
+            .await?;
         let data = json!({"requests": requests, "members": members, "mails": mails, "events": events});
         self.once(move |conn| note(conn, tenant, data.clone(), now))
             .await?;

@@ -138,7 +138,8 @@ macro_rules! text_enum {
 pub(crate) use text_enum;
 
 /// A JSON document in a column.
-#[derive(Clone, Debug, PartialEq, AsExpression, FromSqlRow)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, AsExpression, FromSqlRow)]
+#[serde(transparent)]
 #[diesel(sql_type = Jsonb)]
 pub struct Json(pub Value);
 

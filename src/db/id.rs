@@ -45,6 +45,12 @@ impl<T> Id<T> {
         Self::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
     }
 
+    /// The least id whose time is in the millisecond of `moment`: where a range of time begins in a list by id.
+    pub fn first_at(moment: Moment) -> Self {
+        let builder = uuid::Builder::from_unix_timestamp_millis(moment.unix_millis(), &[0; 10]);
+        Self::from_uuid(builder.into_uuid())
+    }
+
     /// The id with exactly these bits.
     pub const fn from_uuid(uuid: uuid::Uuid) -> Self {
         Self(uuid, PhantomData)
@@ -165,6 +171,10 @@ mod tests {
         let ids: Vec<Id<()>> = (0..100_000).map(|_| Id::at(moment)).collect();
         assert!(ids.is_sorted());
         assert!(ids.iter().all(|id| id.uuid().get_version_num() == 7));
+        let first: Id<()> = Id::first_at(moment);
+        assert!(
+            first < ids[0] && Id::first_at(moment.plus(chrono::TimeDelta::milliseconds(1))) > ids[99_999]
+        );
         let millis = ids[0].uuid().get_timestamp().unwrap().to_unix();
         assert_eq!(millis, (1_283_886_000, 123_000_000));
     }

@@ -139,7 +139,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
     use super::super::columns::{Jsonb, Instant, Uuid};
 
     events (tenant_id, id) {
@@ -155,6 +155,22 @@ diesel::table! {
         actor_name -> Text,
         internal -> Bool,
         data -> Jsonb,
+        address -> Text,
+        salt -> Nullable<Text>,
+        digest -> Text,
+        chain_seq -> Nullable<BigInt>,
+        chain_hash -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    audit_heads (tenant_id) {
+        tenant_id -> Uuid,
+        chain_seq -> BigInt,
+        chain_hash -> Text,
     }
 }
 
@@ -512,8 +528,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    refusal_counts (network, kind, minute) {
+        network -> Text,
+        kind -> Text,
+        minute -> Instant,
+        count -> Integer,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
+    audit_heads,
     broadcasts,
     deliveries,
     events,
@@ -528,6 +557,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     queues,
     recovery_codes,
     refresh_tokens,
+    refusal_counts,
     regions,
     request_comments,
     request_watchers,

@@ -17,6 +17,7 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), worker);
     FOR place IN
         SELECT c.oid, c.oid::regclass AS name, c.relrowsecurity AND c.relforcerowsecurity AS walled,
+            c.relname = 'events' AS journal,
             CASE WHEN c.relname = 'tenants' THEN 'id' ELSE tenant.attname END AS tenant
         FROM pg_class c
         LEFT JOIN pg_attribute tenant ON tenant.attrelid = c.oid AND tenant.attname = 'tenant_id'
@@ -24,7 +25,10 @@ BEGIN
             AND c.relname <> '__diesel_schema_migrations'
     LOOP
         IF NOT has_table_privilege(worker, place.oid, 'SELECT') THEN
-            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', place.name, worker);
+            EXECUTE format('GRANT SELECT, INSERT, %s ON %s TO %I',
+                -- The journal is appended to; what was written is sealed or erased, and nothing else.
+                CASE WHEN place.journal THEN 'UPDATE (actor_name, address, data, salt, digest, chain_seq, chain_hash)'
+                    ELSE 'UPDATE, DELETE' END, place.name, worker);
         END IF;
         IF place.tenant IS NOT NULL AND NOT place.walled THEN
             EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', place.name);

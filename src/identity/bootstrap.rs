@@ -1,11 +1,13 @@
 //! The first start: the provider, the first operator. Under one lock, so that replicas make them once.
 
 use diesel::prelude::*;
+use serde_json::json;
 
 use super::model::{Membership, Person, Plan, Role, Tenant};
 use super::{password, store};
 use crate::db::schema::memberships;
 use crate::db::{Connection, Db, Id, Moment, PROVIDER, Scope, lock};
+use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::problem::Problem;
 use crate::settings::Settings;
 
@@ -90,7 +92,15 @@ fn create(conn: &mut Connection, email: &str, hash: &str, now: Moment) -> Result
     };
     store::create_person(conn, &operator)?;
     let membership = Membership::new(PROVIDER, operator.id, Role::Operator, now);
-    store::create_membership(conn, &membership)
+    store::create_membership(conn, &membership)?;
+    let event = Event::new(
+        EventKind::UserCreated,
+        (SubjectKind::Person, operator.id),
+        (PROVIDER, 1),
+        (&Actor::system(), now),
+        json!({"to": {"email": operator.email, "name": operator.name, "role": membership.role}}),
+    );
+    journal::record(conn, &event, &[])
 }
 
 /// Twenty-four characters that are told apart on the telephone.

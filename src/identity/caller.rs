@@ -4,6 +4,7 @@
 //! was found to say is remembered for a minute, since a signature costs more than a read; every write asks the
 //! status of person, membership and tenant again, in its own transaction.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +24,10 @@ use super::tokens::{Claims, Tokens};
 use crate::clock::Clock;
 use crate::db::{Connection, Db, Moment, PersonId, Scope, SessionId, TenantId};
 use crate::http::bell::Bell;
+use crate::http::client;
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::{Answer, IfMatch};
-use crate::journal::{Actor, Side};
+use crate::journal::Actor;
 use crate::problem::{Code, Problem};
 
 /// What tokens were found to say, for a minute.
@@ -52,6 +54,16 @@ impl Known {
             (None, _) | (Some(_), ForKeys::Any) => true,
             (Some(_), ForKeys::Never) => false,
             (Some(scopes), ForKeys::With(scope)) => scopes.contains(&scope),
+        }
+    }
+
+    /// Who this is in the history, calling from `from`.
+    pub fn actor(&self, from: IpAddr) -> Actor {
+        Actor {
+            side: self.claims.role.side(),
+            id: Some(self.claims.sub),
+            name: self.name.clone(),
+            address: Some(from),
         }
     }
 
@@ -91,8 +103,10 @@ pub struct Caller {
     idempotency: IdempotencyKey,
     /// The precondition of the call.
     pub if_match: IfMatch,
+    /// Where the call comes from.
+    from: IpAddr,
     /// Path and query, which cursors are bound to.
-    address: String,
+    list: String,
 }
 
 impl Caller {
@@ -142,16 +156,12 @@ impl Caller {
 
     /// The caller in the history.
     pub fn actor(&self) -> Actor {
-        let side = if self.is_staff() {
-            Side::Staff
-        } else {
-            Side::Tenant
-        };
-        Actor {
-            side,
-            id: Some(self.person()),
-            name: self.known.name.clone(),
-        }
+        self.known.actor(self.from)
+    }
+
+    /// Where the call comes from.
+    pub fn address(&self) -> IpAddr {
+        self.from
     }
 
     /// Whether the caller is an API key.
@@ -172,7 +182,7 @@ impl Caller {
 
     /// What a cursor of this call is bound to: caller, path and filters.
     pub fn binding(&self) -> String {
-        format!("{} {} {}", self.person(), self.tenant(), self.address)
+        format!("{} {} {}", self.person(), self.tenant(), self.list)
     }
 
     /// Counts an attempt of the caller at a secret, or refuses it as too early.
@@ -296,14 +306,15 @@ impl FromRequest for Caller {
                 bell: part(&request)?,
                 idempotency: idempotency?,
                 if_match: if_match?,
-                address: address(&request),
+                from: client::address(&request),
+                list: list(&request),
             })
         })
     }
 }
 
 /// Path and filters, without the place in the list.
-fn address(request: &HttpRequest) -> String {
+fn list(request: &HttpRequest) -> String {
     let mut filters: Vec<_> = request
         .query_string()
         .split('&')

@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use serde_json::json;
 use utoipa::openapi::{OpenApi, PathItem};
 
 use super::caller::{Known, authenticate, part};
+use super::refusals;
 use super::rights::{self, Right};
+use crate::clock::Clock;
 use crate::db::{Connection, Db, Scope, TenantId};
 use crate::http::client;
 use crate::http::limits::Limits;
@@ -22,10 +25,18 @@ use crate::problem::{Code, Problem};
 /// Whether the thing that a path names is one of this tenant's.
 pub type IsOf = fn(&mut Connection, TenantId, &str) -> Result<bool, Problem>;
 
+/// An operation of the API, and what it needs.
+#[derive(Clone, Debug)]
+struct Guarded {
+    method: Method,
+    operation: String,
+    rights: Vec<Right>,
+}
+
 /// The rights of every operation.
 #[derive(Clone, Debug)]
 pub struct Door {
-    guarded: Arc<HashMap<String, Vec<(Method, Vec<Right>)>>>,
+    guarded: Arc<HashMap<String, Vec<Guarded>>>,
     things: &'static [(&'static str, IsOf)],
 }
 
@@ -40,7 +51,11 @@ impl Door {
                 let rights = rights::needed(operation).ok_or_else(|| {
                     Problem::internal(format!("the policy has no row for the operation `{operation}`"))
                 })?;
-                methods.push((method, rights));
+                methods.push(Guarded {
+                    method,
+                    operation: operation.to_owned(),
+                    rights,
+                });
             }
             guarded.insert(path.clone(), methods);
         }
@@ -50,14 +65,17 @@ impl Door {
         })
     }
 
+    /// The operation of a call, where it is one of the API.
+    fn operation(&self, request: &HttpRequest) -> Option<&Guarded> {
+        let methods = request.match_pattern().and_then(|path| self.guarded.get(&path));
+        let mut found = methods.into_iter().flatten();
+        found.find(|guarded| guarded.method == request.method())
+    }
+
     /// What a call needs; nothing, where it is no operation of the API.
     fn needed(&self, request: &HttpRequest) -> &[Right] {
-        let methods = request.match_pattern().and_then(|path| self.guarded.get(&path));
-        let mut found = methods
-            .into_iter()
-            .flatten()
-            .filter(|(method, _)| method == request.method());
-        found.next().map_or(&[], |(_, rights)| rights)
+        self.operation(request)
+            .map_or(&[], |guarded| guarded.rights.as_slice())
     }
 
     /// What somebody hears who may not do this: of another tenant's thing that there is no such thing, as everybody
@@ -101,8 +119,11 @@ pub async fn guard(
     match let_in(request.request()).await {
         Ok(Some(known)) => match limits.call(known.claims.sub.uuid().as_u128()) {
             Ok(left) => {
-                request.extensions_mut().insert(known);
+                request.extensions_mut().insert(Arc::clone(&known));
                 let mut done = next.call(request).await?.map_into_boxed_body();
+                if done.status() == StatusCode::FORBIDDEN {
+                    note(done.request(), &known, from).await;
+                }
                 left.say(done.headers_mut());
                 Ok(done)
             }
@@ -112,7 +133,48 @@ pub async fn guard(
             let done = next.call(request).await?.map_into_boxed_body();
             Ok(refused(done, &limits, from))
         }
-        Err(problem) => Ok(refused(request.error_response(problem), &limits, from)),
+        Err(Refused { problem, known }) => {
+            let is_refusal = matches!(problem.code(), Code::Forbidden | Code::NotFound);
+            if let Some(known) = known.filter(|_| is_refusal) {
+                note(request.request(), &known, from).await;
+            }
+            Ok(refused(request.error_response(problem), &limits, from))
+        }
+    }
+}
+
+/// Writes down that somebody was refused, before they hear of it. The refusal stands, whatever becomes of the note.
+async fn note(request: &HttpRequest, known: &Known, from: IpAddr) {
+    if let Err(error) = note_in_journal(request, known, from).await {
+        tracing::error!(%error, "a refused call is not in the journal");
+    }
+}
+
+async fn note_in_journal(request: &HttpRequest, known: &Known, from: IpAddr) -> Result<(), Problem> {
+    let (door, db) = (part::<Door>(request)?, part::<Db>(request)?);
+    let now = part::<Clock>(request)?.now().into();
+    // Never the path itself, which others have names in, nor query or body.
+    let call = json!({
+        "operation": door.operation(request).map(|guarded| &guarded.operation),
+        "method": request.method().as_str(),
+        "path": request.match_pattern(),
+    });
+    let (tenant, actor) = (known.claims.tenant, known.actor(from));
+    db.write(Scope::of_tenant(tenant), move |conn| {
+        refusals::access(conn, (tenant, &actor, from), call.clone(), now)
+    })
+    .await
+}
+
+/// A call that the door does not let in, and of whom, if that is known and they may not do it.
+struct Refused {
+    problem: Problem,
+    known: Option<Arc<Known>>,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self { problem, known: None }
     }
 }
 
@@ -128,7 +190,7 @@ fn refused(done: ServiceResponse<BoxBody>, limits: &Limits, from: IpAddr) -> Ser
 }
 
 /// Who calls an operation that needs a right, if they have it.
-async fn let_in(request: &HttpRequest) -> Result<Option<Arc<Known>>, Problem> {
+async fn let_in(request: &HttpRequest) -> Result<Option<Arc<Known>>, Refused> {
     let door = part::<Door>(request)?;
     let needed = door.needed(request);
     if needed.is_empty() {
@@ -137,11 +199,17 @@ async fn let_in(request: &HttpRequest) -> Result<Option<Arc<Known>>, Problem> {
     let known = authenticate(request).await?;
     if known.claims.must_enrol && !request.path().starts_with("/v1/me") {
         let detail = "set up a second factor first: POST /v1/me/second-factor";
-        return Err(Problem::new(Code::Forbidden, detail));
+        return Err(Refused {
+            problem: Problem::new(Code::Forbidden, detail),
+            known: Some(known),
+        });
     }
     match needed.iter().try_for_each(|right| known.require(*right)) {
         Ok(()) => Ok(Some(known)),
-        Err(forbidden) => Err(door.refusal(request, &known, forbidden).await),
+        Err(forbidden) => Err(Refused {
+            problem: door.refusal(request, &known, forbidden).await,
+            known: Some(known),
+        }),
     }
 }
 

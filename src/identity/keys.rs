@@ -18,7 +18,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use parking_lot::{Mutex, RwLock};
 
 use crate::db::schema::signing_keys;
-use crate::db::{Connection, Db, Moment, Scope, lock};
+use crate::db::{Connection, Db, Moment, PROVIDER, Scope, lock};
+use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::problem::Problem;
 
 /// Names that nobody knows are looked for this often at most.
@@ -283,6 +284,10 @@ fn make(conn: &mut Connection, secret: &Secret, now: Moment) -> Result<Stored, P
     diesel::insert_into(signing_keys::table)
         .values(&key)
         .execute(conn)?;
+    let (kind, about) = (EventKind::SigningKeyMade, SubjectKind::SigningKey);
+    let data = serde_json::json!({"to": {"key": key.id}});
+    let event = Event::alone(kind, about, PROVIDER, (&Actor::system(), now), data);
+    journal::record(conn, &event, &[])?;
     Ok(key)
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::actions::myself::{self, MyChange};
 use super::actions::{password as passwords, second_factor};
 use super::caller::Disclosed;
 use super::keys::Secret;
@@ -14,7 +15,7 @@ use super::second_factor::Enrolment;
 use super::session::Client;
 use super::{Caller, attempts, password, store};
 use crate::clock::Clock;
-use crate::db::{Connection, Db, Scope, lock};
+use crate::db::{Connection, Db, Scope};
 use crate::http::bell::Bell;
 use crate::http::body::Empty;
 use crate::http::{Answer, Form};
@@ -53,49 +54,13 @@ async fn me(caller: Caller) -> Result<HttpResponse, Problem> {
     Ok(answer.await?.respond())
 }
 
-/// What changes of oneself; what is left out stays.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct MyChange {
-    /// The name.
-    #[serde(default)]
-    #[garde(inner(custom(text::line::<200>)))]
-    name: Option<String>,
-    /// The language.
-    #[serde(default)]
-    #[garde(inner(custom(text::locale)))]
-    locale: Option<String>,
-    /// The IANA time zone.
-    #[serde(default)]
-    #[garde(inner(custom(text::time_zone)))]
-    time_zone: Option<String>,
-}
-
 /// Change my name, language or time zone
 #[utoipa::path(operation_id = "change_me", tag = "auth", request_body = MyChange, responses((status = 200, body = UserView)), security(("bearer" = [])))]
 #[patch("/me")]
 async fn change(caller: Caller, form: Form<MyChange>) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
-        lock::exclusive(conn, lock::Key::of(caller.person()))?;
-        let gone = || Problem::not_found("user");
-        let mut person = store::person(conn, caller.person())?.ok_or_else(gone)?;
-        let mut membership = store::membership(conn, caller.tenant(), caller.person())?.ok_or_else(gone)?;
-        let loaded = membership.version;
-        caller
-            .if_match
-            .require(loaded, UserView::standing(&person, &membership))?;
-        person.name = value
-            .name
-            .as_deref()
-            .map_or(person.name, |name| name.trim().to_owned());
-        person.locale = value.locale.clone().unwrap_or(person.locale);
-        person.time_zone = value.time_zone.clone().unwrap_or(person.time_zone);
-        person.updated_at = caller.now();
-        membership.version = loaded.saturating_add(1);
-        store::save_person(conn, &person)?;
-        store::save_membership(conn, &membership, loaded)?;
-        let view = UserView::of(person, &membership);
+        let view = myself::change(conn, caller, &value)?;
         Ok(Answer::ok(&view)?.version(view.version))
     });
     done.await
@@ -136,7 +101,8 @@ async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<H
                 "the password was changed at the same time",
             ));
         }
-        passwords::replace(conn, (caller.tenant(), caller.person()), &hash, caller.now())?;
+        let whose = (caller.tenant(), caller.person());
+        passwords::replace(conn, whose, &hash, caller.address(), caller.now())?;
         attempt.succeeded(conn)?;
         Ok(Answer::nothing())
     });
@@ -237,7 +203,7 @@ async fn ask_reset(
     if let Some(email) = text::email_address(&form.value.email) {
         db.write(Scope::of_system(), move |conn| {
             attempts::mail(conn, client.address, now)?;
-            passwords::ask_reset(conn, &email, &seal, now)
+            passwords::ask_reset(conn, &email, client.address, &seal, now)
         })
         .await?;
         bell.ring();
@@ -262,6 +228,7 @@ struct NewPassword {
 #[post("/auth/password")]
 async fn set_password(
     form: Form<NewPassword>,
+    client: Client,
     db: web::Data<Db>,
     clock: web::Data<Clock>,
     bell: web::Data<Bell>,
@@ -280,7 +247,7 @@ async fn set_password(
     }
     let hash = password::hash(password).await?;
     db.write(Scope::of_system(), move |conn| {
-        passwords::set(conn, &token, &hash, now)
+        passwords::set(conn, &token, &hash, client.address, now)
     })
     .await?;
     bell.ring();
@@ -301,6 +268,7 @@ struct Invitation {
 #[post("/auth/invitation")]
 async fn accept_invitation(
     form: Form<Invitation>,
+    client: Client,
     db: web::Data<Db>,
     clock: web::Data<Clock>,
     bell: web::Data<Bell>,
@@ -308,7 +276,7 @@ async fn accept_invitation(
     let now = clock.now().into();
     let token = form.value.token;
     db.write(Scope::of_system(), move |conn| {
-        passwords::accept(conn, &token, now)
+        passwords::accept(conn, &token, client.address, now)
     })
     .await?;
     bell.ring();

@@ -17,6 +17,7 @@ mod model;
 mod opaque;
 pub mod page;
 pub mod password;
+pub mod refusals;
 pub mod rights;
 mod scopes;
 pub mod second_factor;

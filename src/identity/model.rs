@@ -5,7 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::db::schema::{memberships, people, tenant_contacts, tenants};
-use crate::db::{ContactId, Moment, PersonId, TenantId, text_enum};
+use crate::db::{ContactId, Moment, PROVIDER, PersonId, TenantId, text_enum};
+use crate::journal::Side;
 
 text_enum! {
     /// What somebody is at a tenant, or at the provider.
@@ -29,6 +30,24 @@ impl Role {
     /// Whether the role is one of the provider's.
     pub fn is_staff(self) -> bool {
         !matches!(self, Self::TenantAdmin | Self::TenantViewer)
+    }
+
+    /// The side that the role acts on.
+    pub fn side(self) -> Side {
+        if self.is_staff() {
+            Side::Staff
+        } else {
+            Side::Tenant
+        }
+    }
+}
+
+/// The side of whoever acts at this tenant.
+pub fn side_of(tenant: TenantId) -> Side {
+    if tenant == PROVIDER {
+        Side::Staff
+    } else {
+        Side::Tenant
     }
 }
 

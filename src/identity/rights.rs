@@ -7,8 +7,8 @@
 use super::model::Role;
 use super::scopes::Grantable;
 use Grantable::{
-    CatalogRead, CatalogWrite, IncidentsRead, IncidentsWrite, MailRead, MailWrite, QueuesRead, QueuesWrite,
-    RequestsRead, RequestsWrite, TenantsRead, TenantsWrite, UsersRead, UsersWrite,
+    AuditRead, CatalogRead, CatalogWrite, IncidentsRead, IncidentsWrite, MailRead, MailWrite, QueuesRead,
+    QueuesWrite, RequestsRead, RequestsWrite, TenantsRead, TenantsWrite, UsersRead, UsersWrite,
 };
 
 /// The relation to a thing that a role needs: on whose it may act.
@@ -143,6 +143,8 @@ policy! {
         [list_deliveries];
     RetryDeliveries,   [NO   NO   NO   ALL  ALL  ALL ], With(MailWrite),       "Send again what failed",
         [retry_delivery];
+    ReadAudit,         [OWN  NO   NO   NO   NO   ALL ], With(AuditRead),       "Read the audit",
+        [list_audit];
 }
 
 /// The operations that need no sign-in.

@@ -19,5 +19,6 @@ text_enum! {
         QueuesWrite = "queues:write",
         MailRead = "mail:read",
         MailWrite = "mail:write",
+        AuditRead = "audit:read",
     }
 }

@@ -12,10 +12,11 @@ use super::attempts::{self, Attempt};
 use super::caller::part;
 use super::keys::Secret;
 use super::model::Person;
+use super::refusals::{self, Reason, Tried};
 use super::session::{self, Client, Lasting, Policy};
 use super::{actions, password, second_factor, store};
 use crate::clock::Clock;
-use crate::db::{Db, Moment, Scope, TenantId};
+use crate::db::{Connection, Db, Moment, Scope, TenantId};
 use crate::problem::{Code, Problem};
 use crate::text;
 
@@ -50,6 +51,7 @@ pub struct Proven {
     /// The password hashed again, where the stored hash is weaker than those made today.
     rehashed: Option<String>,
     attempt: Attempt,
+    tried: Tried,
 }
 
 impl Ground {
@@ -59,16 +61,22 @@ impl Ground {
     }
 
     /// Checks a password; an attempt that fails is held against the account and the address.
-    pub async fn password(&self, email: &str, password: String, from: IpAddr) -> Result<Proven, Problem> {
+    pub async fn password(
+        &self,
+        (email, tenant): (&str, Option<TenantId>),
+        password: String,
+        from: IpAddr,
+    ) -> Result<Proven, Problem> {
         let now = self.now();
         let named = text::email_address(email);
         // What is no address is nobody's, and is counted all the same; a NUL in it would be refused by PostgreSQL.
         let account = named
             .clone()
             .unwrap_or_else(|| text::cleaned(email).to_lowercase());
+        let looked_up = named.clone();
         let counted = self.db.write(Scope::of_system(), move |conn| {
             let attempt = attempts::sign_in(conn, &account, from, now)?;
-            let person = match &named {
+            let person = match &looked_up {
                 Some(email) => store::person_by_email(conn, email)?,
                 None => None,
             };
@@ -85,10 +93,14 @@ impl Ground {
                 .write(Scope::of_system(), move |conn| attempt.was_none(conn))
                 .await?;
         }
-        let person = person.filter(|person| !person.disabled);
-        let person = match judged? {
-            true => person.ok_or_else(refused)?,
-            false => return Err(refused()),
+        let tried = Tried {
+            email: named,
+            person: person.as_ref().map(|person| person.id),
+            tenant,
+        };
+        let is_right = judged?;
+        let Some(person) = person.filter(|person| is_right && !person.disabled) else {
+            return Err(self.refuse(tried, is_right, from).await?);
         };
         let rehashed = if weak {
             Some(password::hash(password).await?)
@@ -99,14 +111,29 @@ impl Ground {
             person,
             rehashed,
             attempt,
+            tried,
         })
     }
 
-    /// Begins a session at the tenant that is named, or at the only one.
+    /// Notes that somebody was refused, and gives the answer.
+    async fn refuse(&self, tried: Tried, is_right: bool, from: IpAddr) -> Result<Problem, Problem> {
+        let now = self.now();
+        let reason = match (tried.person, is_right) {
+            (None, _) => Reason::Unknown,
+            (Some(_), true) => Reason::Disabled,
+            (Some(_), false) => Reason::Password,
+        };
+        let noted = self.db.write(Scope::of_system(), move |conn| {
+            refusals::sign_in(conn, &tried, reason, from, now)
+        });
+        noted.await?;
+        Ok(refused())
+    }
+
+    /// Begins a session at the tenant that was named, or at the only one.
     pub async fn begin(
         &self,
         proven: Proven,
-        tenant: Option<TenantId>,
         code: Option<String>,
         client: Client,
     ) -> Result<Lasting, Problem> {
@@ -116,23 +143,33 @@ impl Ground {
                 person,
                 rehashed,
                 attempt,
+                tried,
             } = &proven;
+            // What is counted and noted stays: the transaction ends well, with a refusal.
+            let refuse = |conn: &mut Connection, reason| {
+                refusals::sign_in(conn, tried, reason, client.address, now).map(|()| Err(refused()))
+            };
             let memberships = store::memberships_of(conn, person.id)?;
-            let membership = match actions::choose_membership(memberships, tenant) {
+            let membership = match actions::choose_membership(memberships, tried.tenant) {
                 Ok(membership) => membership,
-                Err(problem) => return attempt.was_none(conn).map(|()| Err(problem)),
+                Err(problem) => {
+                    attempt.was_none(conn)?;
+                    return match problem.code() {
+                        Code::SignInFailed => refuse(conn, Reason::Disabled),
+                        _ => Ok(Err(problem)),
+                    };
+                }
             };
             if second_factor::is_confirmed(conn, person.id)? {
                 let Some(code) = code.as_deref() else {
                     return attempt.was_none(conn).map(|()| Err(code_needed()));
                 };
-                // What fails stays counted: the transaction ends well, with a refusal.
                 let guess = match attempts::code(conn, person.id, now) {
                     Ok(guess) => guess,
                     Err(problem) => return Ok(Err(problem)),
                 };
                 if !second_factor::check(conn, person.id, code, &seal, now)? {
-                    return Ok(Err(refused()));
+                    return refuse(conn, Reason::Code);
                 }
                 guess.succeeded(conn)?;
             }

@@ -2,7 +2,7 @@
 //! the event and, where the public hears of it, the broadcast.
 
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lifecycle::{self, Call, Refusal, Status};
 use super::model::{
@@ -80,7 +80,12 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
         Status::Draft => (EventKind::IncidentDrafted, None),
         _ => (EventKind::IncidentOpened, Some(BroadcastKind::Opened)),
     };
-    tell(conn, caller, &incident, Some(entry), kind, broadcast, now).map(|broadcast| (incident, broadcast))
+    let data = json!({
+        "title": incident.title, "status": incident.status, "to": incident.status, "impact": incident.impact,
+        "services": services, "regions": regions, "started_at": incident.started_at, "follows": incident.follows,
+    });
+    let told = tell(conn, caller, &incident, Some(entry), (kind, data), broadcast, now)?;
+    Ok((incident, told))
 }
 
 fn unique(slugs: &[String]) -> Vec<String> {
@@ -279,6 +284,7 @@ impl Entry {
 /// An incident under its lock, being changed.
 struct Change<'a> {
     caller: &'a Caller,
+    before: Status,
     incident: Incident,
     now: Moment,
 }
@@ -292,6 +298,7 @@ impl<'a> Change<'a> {
         let incident = incident.ok_or_else(|| Problem::not_found("incident"))?;
         Ok(Self {
             caller,
+            before: incident.status,
             incident,
             now: caller.now(),
         })
@@ -321,12 +328,17 @@ impl<'a> Change<'a> {
         self.incident.version += 1;
         self.incident.updated_at = self.now;
         store::save(conn, &self.incident, loaded)?;
+        let (title, from, to) = (&self.incident.title, self.before, self.incident.status);
+        let data = match from == to {
+            true => json!({"title": title, "status": to}),
+            false => json!({"title": title, "status": to, "from": from, "to": to}),
+        };
         let made = tell(
             conn,
             self.caller,
             &self.incident,
             entry,
-            kind,
+            (kind, data),
             broadcast,
             self.now,
         )?;
@@ -340,7 +352,7 @@ fn tell(
     caller: &Caller,
     incident: &Incident,
     entry: Option<Entry>,
-    kind: EventKind,
+    (kind, data): (EventKind, Value),
     broadcast: Option<BroadcastKind>,
     now: Moment,
 ) -> Result<Option<EventId>, Problem> {
@@ -367,7 +379,7 @@ fn tell(
         (SubjectKind::Incident, incident.id),
         (PROVIDER, incident.last_seq),
         (&caller.actor(), now),
-        json!({"status": incident.status, "title": incident.title}),
+        data,
     );
     journal::record(conn, &event, &[])?;
     let Some(kind) = broadcast else { return Ok(None) };

@@ -3,11 +3,24 @@
 //! They are the history of a request, the audit trail, and what the readers to the right act on. A reader has a
 //! row of its own for each event it has to act on, written with the event and deleted with the effect: never a
 //! cursor over ids, since a slow transaction can commit an older one.
+//!
+//! Each event is sealed soon after it was written, into the chain of its tenant: `chain.rs` has what is hashed,
+//! `sealing.rs` the work. What of an event a tenant may see is in `view.rs`.
+
+pub mod chain;
+mod sealing;
+pub mod view;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use diesel::prelude::*;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use chain::{ChainKey, Seal};
+pub use sealing::{Head, any_unsealed, erase, erase_all, head, seal, unsealed};
+pub use view::ActorView;
 
 use crate::db::schema::{events, unread_events};
 use crate::db::{Connection, EventId, Id, Json, Moment, PersonId, SubjectId, TenantId, on_each, text_enum};
@@ -15,7 +28,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal" }
 }
 
 text_enum! {
@@ -29,13 +42,25 @@ text_enum! {
         InvitationAccepted = "invitation_accepted",
         UserChanged = "user_changed",
         SignedIn = "signed_in",
+        SessionRefreshed = "session_refreshed",
+        SessionEnded = "session_ended",
+        SessionsEnded = "sessions_ended",
         RefreshTokenReused = "refresh_token_reused",
         PasswordResetAsked = "password_reset_asked",
         PasswordChanged = "password_changed",
+        SecondFactorBegun = "second_factor_begun",
         SecondFactorAdded = "second_factor_added",
         SecondFactorRemoved = "second_factor_removed",
         ApiKeyCreated = "api_key_created",
         ApiKeyRevoked = "api_key_revoked",
+        SignInRefused = "sign_in_refused",
+        AccessRefused = "access_refused",
+        RefusalsCounted = "refusals_counted",
+        SigningKeyMade = "signing_key_made",
+        TokenMinted = "token_minted",
+        ServiceAdded = "service_added",
+        RegionAdded = "region_added",
+        DeliveryRetried = "delivery_retried",
         QueueCreated = "queue_created",
         ShiftsReplaced = "shifts_replaced",
         RoutingReplaced = "routing_replaced",
@@ -91,6 +116,8 @@ pub struct Actor {
     pub id: Option<PersonId>,
     /// Its name at that time.
     pub name: String,
+    /// The address that the call came from; none for the system.
+    pub address: Option<IpAddr>,
 }
 
 impl Actor {
@@ -100,12 +127,25 @@ impl Actor {
             side: Side::System,
             id: None,
             name: "Allclear".to_owned(),
+            address: None,
+        }
+    }
+
+    /// Somebody at the door of this side, who has not proved who they are.
+    pub fn unproven(side: Side, address: IpAddr) -> Self {
+        Self {
+            side,
+            id: None,
+            name: String::new(),
+            address: Some(address),
         }
     }
 }
 
-/// One thing that happened: the row is the model.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+/// One thing that happened: the row is the model, without its seal.
+///
+/// As it is serialised it is hashed: a field that is added later must be left out of that.
+#[derive(Clone, Debug, Serialize, Queryable, Selectable, Insertable)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
 pub struct Event {
     /// Whose it is.
@@ -130,8 +170,10 @@ pub struct Event {
     pub actor_name: String,
     /// Whether tenants never see it.
     pub internal: bool,
-    /// What, from, to, why.
+    /// What, from, to, why. Never a secret.
     pub data: Json,
+    /// The address that it was done from; empty for the system.
+    pub address: String,
 }
 
 impl Event {
@@ -156,6 +198,26 @@ impl Event {
             actor_name: actor.name.clone(),
             internal: false,
             data: Json(data),
+            address: actor
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// An event about what has no history of its own: it is its own subject.
+    pub fn alone(
+        kind: EventKind,
+        subject_kind: SubjectKind,
+        tenant_id: TenantId,
+        actor_at: (&Actor, Moment),
+        data: Value,
+    ) -> Self {
+        let subject: SubjectId = Id::at(actor_at.1);
+        let event = Self::new(kind, (subject_kind, subject), (tenant_id, 1), actor_at, data);
+        Self {
+            id: subject.of(),
+            ..event
         }
     }
 
@@ -176,9 +238,25 @@ struct Unread {
     seq: i32,
 }
 
+/// What changed of something, before and after: `{"from": {…}, "to": {…}}`. What is the same in both is left out.
+pub fn changes(before: Value, after: Value) -> Value {
+    let (Value::Object(mut from), Value::Object(mut to)) = (before, after) else {
+        return Value::Object(Map::new());
+    };
+    from.retain(|field, value| {
+        let is_same = to.get(field) == Some(value);
+        if is_same {
+            to.remove(field);
+        }
+        !is_same
+    });
+    serde_json::json!({"from": from, "to": to})
+}
+
 /// Writes an event, and a row for each reader that has to act on it.
 pub fn record(conn: &mut Connection, event: &Event, readers: &[Reader]) -> Result<(), Problem> {
-    on_each!(conn, conn => diesel::insert_into(events::table).values(event).execute(conn))?;
+    let seal = Seal::of(event)?;
+    on_each!(conn, conn => diesel::insert_into(events::table).values((event, &seal)).execute(conn))?;
     for reader in readers {
         let unread = Unread {
             tenant_id: event.tenant_id,
@@ -315,21 +393,4 @@ pub fn backlog(conn: &mut Connection, reader: Reader) -> Result<i64, Problem> {
         .filter(unread_events::reader.eq(reader))
         .count()
         .get_result(conn)?)
-}
-
-/// Takes out of the events of a tenant what they say, and who; how many. Kind, time and ids stay.
-pub fn erase(conn: &mut Connection, tenant: TenantId, limit: i64) -> Result<usize, Problem> {
-    let nothing = || Json(serde_json::json!({}));
-    let ids: Vec<EventId> = events::table
-        .filter(events::tenant_id.eq(tenant))
-        .filter(events::actor_name.ne("").or(events::data.ne(nothing())))
-        .order(events::id)
-        .limit(limit)
-        .select(events::id)
-        .load(conn)?;
-    let rows = events::table
-        .filter(events::tenant_id.eq(tenant))
-        .filter(events::id.eq_any(ids));
-    let blank = (events::actor_name.eq(""), events::data.eq(nothing()));
-    Ok(diesel::update(rows).set(blank).execute(conn)?)
 }

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -11,6 +12,7 @@ use crate::db::{DeliveryId, EventId, IncidentId, RequestId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Query};
 use crate::identity::Caller;
+use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::problem::{Code, Problem};
 use crate::text;
 
@@ -103,6 +105,15 @@ async fn retry(
             );
         }
         let again = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
+        let seq = journal::next_seq(conn, again.tenant_id, again.id)?;
+        let event = Event::new(
+            EventKind::DeliveryRetried,
+            (SubjectKind::Delivery, again.id),
+            (again.tenant_id, seq),
+            (&caller.actor(), caller.now()),
+            json!({"recipient": again.recipient, "from": found.state, "to": again.state, "error": found.error}),
+        );
+        journal::record(conn, &event.internal(), &[])?;
         Answer::ok(&DeliveryView::from(again))
     });
     done.await

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::TimeDelta;
 use garde::Validate;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::model::{MemberView, NewQueue, NewShift, Queue, QueueView, Shift};
 use super::routing::Rule;
 use super::{coverage, store};
-use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, QueueId, lock};
+use crate::db::{Connection, Id, Json, Moment, PROVIDER, PersonId, QueueId, lock};
 use crate::identity::{self, Caller, Right};
 use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::problem::{Code, FieldError, Problem};
@@ -66,7 +66,11 @@ pub fn create(conn: &mut Connection, caller: &Caller, form: &NewQueue) -> Result
     prove(&queue, &[], &shifts, now)?;
     store::create(conn, &queue)?;
     store::replace_shifts(conn, queue.id, &shifts)?;
-    record(conn, caller, &queue, EventKind::QueueCreated, now)?;
+    let data = json!({"name": queue.name, "to": {
+        "name": queue.name, "always_on": queue.always_on, "restricted": queue.restricted,
+        "fallback_queue_id": queue.fallback_queue_id, "shifts": described(conn, queue.id)?,
+    }});
+    record(conn, caller, &queue, (EventKind::QueueCreated, data), now)?;
     store::view(conn, queue)
 }
 
@@ -88,16 +92,25 @@ pub fn replace_shifts(
     store::save_version(conn, &queue, now)?;
     queue.version += 1;
     queue.updated_at = now;
+    let from = described(conn, id)?;
     store::replace_shifts(conn, id, &shifts)?;
-    record(conn, caller, &queue, EventKind::ShiftsReplaced, now)?;
+    let data = json!({
+        "name": queue.name, "from": {"shifts": from}, "to": {"shifts": described(conn, id)?},
+    });
+    record(conn, caller, &queue, (EventKind::ShiftsReplaced, data), now)?;
     store::view(conn, queue)
+}
+
+/// The schedule of a queue, as the history has it.
+fn described(conn: &mut Connection, id: QueueId) -> Result<Value, Problem> {
+    Ok(Json::of(store::shift_views(conn, id)?).0)
 }
 
 fn record(
     conn: &mut Connection,
     caller: &Caller,
     queue: &Queue,
-    kind: EventKind,
+    (kind, data): (EventKind, Value),
     now: Moment,
 ) -> Result<(), Problem> {
     let event = Event::new(
@@ -105,7 +118,7 @@ fn record(
         (SubjectKind::Queue, queue.id),
         (PROVIDER, queue.version),
         (&caller.actor(), now),
-        json!({"name": queue.name}),
+        data,
     );
     journal::record(conn, &event, &[])
 }
@@ -195,7 +208,7 @@ pub fn replace_rules(
 ) -> Result<(i32, Vec<Rule>), Problem> {
     caller.require(Right::ManageQueues)?;
     lock::exclusive(conn, lock::Key::named("routing rules"))?;
-    let version = store::rules(conn)?.map_or(0, |(version, _)| version);
+    let (version, before) = store::rules(conn)?.unwrap_or_default();
     caller.if_match.require(version, "")?;
     check_rules(conn, &form.rules)?;
     let now = caller.now();
@@ -205,7 +218,7 @@ pub fn replace_rules(
         (SubjectKind::Routing, PROVIDER),
         (PROVIDER, version + 1),
         (&caller.actor(), now),
-        json!({"version": version + 1}),
+        json!({"version": version + 1, "from": {"rules": before}, "to": {"rules": form.rules}}),
     );
     journal::record(conn, &event, &[])?;
     Ok((version + 1, form.rules.clone()))

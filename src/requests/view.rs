@@ -10,7 +10,7 @@ use super::store;
 use crate::db::{CommentId, Connection, EventId, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId};
 use crate::identity::{Caller, Right};
 use crate::incidents;
-use crate::journal::{Event, EventKind, Side};
+use crate::journal::{self, ActorView, Event, EventKind};
 use crate::problem::Problem;
 use crate::queues::routing::{Channel, Severity};
 
@@ -208,26 +208,6 @@ pub fn named(caller: &Caller, row: Request, names: store::Named, watchers: Vec<S
     RequestView::new(row, names, caller.may(Right::SeeInternals))
 }
 
-/// Who wrote or did something.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ActorView {
-    /// The side.
-    pub side: Side,
-    /// The name.
-    pub name: String,
-    /// The person; not of staff to a tenant.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<PersonId>,
-}
-
-fn actor(staff: bool, side: Side, id: Option<PersonId>, name: String) -> ActorView {
-    ActorView {
-        side,
-        name,
-        id: id.filter(|_| staff || side == Side::Tenant),
-    }
-}
-
 /// A comment as clients see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CommentView {
@@ -249,7 +229,7 @@ pub fn comment(staff: bool, row: Comment) -> CommentView {
         id: row.id,
         visibility: row.visibility,
         body: row.body,
-        author: actor(staff, row.author_side, Some(row.author_id), row.author_name),
+        author: ActorView::of(staff, row.author_side, Some(row.author_id), row.author_name),
         created_at: row.created_at,
     }
 }
@@ -273,16 +253,12 @@ pub struct EventView {
 
 /// An entry of a history; what is under `internal` in its data is for staff.
 pub fn event(staff: bool, row: Event) -> EventView {
-    let mut data = row.data.0;
-    if !staff && let Some(map) = data.as_object_mut() {
-        map.remove("internal");
-    }
     EventView {
         id: row.id,
         seq: row.seq,
         kind: row.kind,
         at: row.at,
-        actor: actor(staff, row.actor_side, row.actor_id, row.actor_name),
-        data,
+        actor: ActorView::of(staff, row.actor_side, row.actor_id, row.actor_name),
+        data: journal::view::data(staff, row.data.0),
     }
 }

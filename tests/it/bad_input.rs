@@ -119,10 +119,14 @@ impl Walk {
     }
 }
 
-/// What is kept, but for the count of failed attempts: those are to be counted.
+/// What is kept, but for the counts of failed attempts and refusals, and their events: that is what they are for.
 fn kept(conn: &mut Connection) -> Vec<String> {
     let mut rows = contents(conn);
-    rows.retain(|row| !row.starts_with("sign_in_attempts: "));
+    let is_refusal = |row: &str| row.contains("access_refused") || row.contains("sign_in_refused");
+    rows.retain(|row| {
+        let is_count = row.starts_with("sign_in_attempts: ") || row.starts_with("refusal_counts: ");
+        !(is_count || row.starts_with("events: ") && is_refusal(row))
+    });
     rows
 }
 

@@ -177,6 +177,7 @@ async fn a_tenant_gets_everything_that_is_its_own_and_nothing_else() {
     assert_eq!(lines(&files["users.jsonl"]), bob.all("/v1/users").await);
     assert_eq!(lines(&files["api-keys.jsonl"]), bob.all("/v1/api-keys").await);
     assert_eq!(lines(&files["incidents.jsonl"]), bob.all("/v1/incidents").await);
+    assert_eq!(lines(&files["audit.jsonl"]), bob.all("/v1/audit").await);
     let own = |delivery: &Value| delivery["tenant_id"] == stage.contoso["id"];
     let deliveries: Vec<_> = desk
         .operator
@@ -295,6 +296,10 @@ async fn an_erased_tenant_leaves_counts_and_nothing_that_says_whose_they_were() 
         (&json!("cancelled"), &json!("a"), &json!(""))
     );
     assert_eq!(desk.count("events WHERE kind = 'tenant_erased'"), 1);
+    // The chains hold, though what they sealed is gone.
+    desk.seal().await;
+    let verified = done(desk, &["audit", "verify"]);
+    assert!(verified.contains("erased"), "{verified}");
     // Once more is no harm.
     done(desk, &[&words[..], &["--yes"]].concat());
     assert_eq!(counts(), before);

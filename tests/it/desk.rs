@@ -211,6 +211,12 @@ impl TestDesk {
         panic!("the background never comes to an end");
     }
 
+    /// Seals all events.
+    pub async fn seal(&self) {
+        while self.running().worker.seal().await.unwrap() == Step::Worked {}
+        assert_eq!(self.count("events WHERE chain_seq IS NULL"), 0);
+    }
+
     /// What is left in the ledger is what the test is about.
     pub fn leave_undrained(&mut self) {
         self.undrained_is_fine = true;

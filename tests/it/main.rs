@@ -13,7 +13,10 @@ mod mailbox;
 
 mod accounts;
 mod architecture;
+mod audit;
+mod audit_story;
 mod bad_input;
+mod chain;
 mod command_line;
 mod custody;
 mod hostile;

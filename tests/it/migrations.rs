@@ -151,12 +151,13 @@ fn native(conn: &Connection, kind: &str) -> &'static str {
         (Connection::Postgres(_), "Text") => "text",
         (Connection::Postgres(_), "Bool") => "boolean",
         (Connection::Postgres(_), "Integer") => "integer",
+        (Connection::Postgres(_), "BigInt") => "bigint",
         (Connection::Postgres(_), "SmallInt") => "smallint",
         (Connection::Postgres(_), "Instant") => "timestamp with time zone",
         (Connection::Postgres(_), "Jsonb") => "jsonb",
         (Connection::Sqlite(_), "Uuid") => "BLOB",
         (Connection::Sqlite(_), "Text" | "Jsonb") => "TEXT",
-        (Connection::Sqlite(_), "Bool" | "Integer" | "SmallInt" | "Instant") => "INTEGER",
+        (Connection::Sqlite(_), "Bool" | "Integer" | "BigInt" | "SmallInt" | "Instant") => "INTEGER",
         (_, kind) => panic!("an unknown type: {kind}"),
     }
 }

@@ -206,6 +206,16 @@ async fn every_table_with_rows_of_tenants_is_walled_and_shows_nobody_nothing() {
             .is_err()
     );
     assert!(worker.batch_execute("CREATE TABLE mine (id int)").is_err());
+    // And the journal is appended to.
+    for change in [
+        "DELETE FROM events",
+        "UPDATE events SET kind = 'x'",
+        "UPDATE events SET at = now()",
+        "TRUNCATE events",
+    ] {
+        let refused = worker.batch_execute(change).unwrap_err().to_string();
+        assert!(refused.contains("permission denied"), "{change}: {refused}");
+    }
 }
 
 fn settings(dir: &tempfile::TempDir, database: &Database) -> Settings {

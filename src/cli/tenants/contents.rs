@@ -8,6 +8,8 @@ use std::pin::Pin;
 use serde_json::json;
 
 use super::archive::Lines;
+use crate::audit;
+use crate::audit::api::AuditView;
 use crate::db::{Connection, Db, Scope, TenantId};
 use crate::identity::api_key::{self, ApiKeyView};
 use crate::identity::{UserView, custody, store};
@@ -76,6 +78,12 @@ pub const PARTS: &[Part] = &[
         what: "the mail that was sent on its behalf: what, to whom, when, and what became of it",
         schema: "DeliveryView",
         write: |db, scope, tenant, lines| Box::pin(deliveries(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "audit.jsonl",
+        what: "who did what, and when, with the seal of each entry; newest first",
+        schema: "AuditView",
+        write: |db, scope, tenant, lines| Box::pin(audit(db, scope, tenant, lines)),
     },
 ];
 
@@ -189,6 +197,21 @@ async fn service_requests(db: &Db, scope: Scope, tenant: TenantId, lines: &mut L
     pages(db, scope, read, |item| lines.add(&item)).await
 }
 
+async fn audit(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, before| {
+        let filter = audit::store::Filter {
+            tenant: Some(tenant),
+            public_only: true,
+            ..Default::default()
+        };
+        let rows = audit::store::list(conn, &filter, before, PAGE)?;
+        let next = rows.last().map(|row| row.id);
+        let views = rows.into_iter().map(|row| AuditView::of(false, row));
+        Ok((next, views.collect()))
+    };
+    pages(db, scope, read, |view| lines.add(&view)).await
+}
+
 async fn deliveries(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
     let read = move |conn: &mut Connection, after| {
         let rows = mail::custody::page(conn, tenant, after, PAGE)?;
@@ -215,12 +238,13 @@ mod tests {
         ("service_requests", "service-requests.jsonl"),
         ("request_comments", "service-requests.jsonl"),
         ("request_watchers", "service-requests.jsonl"),
-        ("events", "service-requests.jsonl"),
+        ("events", "audit.jsonl"),
         ("deliveries", "deliveries.jsonl"),
     ];
 
     /// Tables with rows of tenants that are in no file, and why.
     const LEFT_OUT: &[(&str, &str)] = &[
+        ("audit_heads", "where the chain of the audit ends: the last seal"),
         (
             "idempotency_keys",
             "answers that are kept for a day, of calls whose effect is in the files",

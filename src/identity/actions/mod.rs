@@ -1,5 +1,6 @@
 //! The verbs of identity: a file for those of tenants, of users and of passwords.
 
+pub mod myself;
 pub mod password;
 pub mod second_factor;
 pub mod tenant;
@@ -7,7 +8,8 @@ pub mod user;
 
 use super::model::Membership;
 use super::sign_in::refused;
-use crate::db::TenantId;
+use crate::db::{Connection, Moment, TenantId, lock};
+use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::problem::{Code, Problem};
 
 fn language() -> String {
@@ -16,6 +18,21 @@ fn language() -> String {
 
 fn zone() -> String {
     "UTC".to_owned()
+}
+
+/// Notes that whoever has the installation made a token for somebody, who did not sign in.
+pub fn note_minted(conn: &mut Connection, membership: &Membership, now: Moment) -> Result<(), Problem> {
+    let (tenant, person) = (membership.tenant_id, membership.person_id);
+    lock::exclusive(conn, lock::Key::of(person))?;
+    let seq = journal::next_seq(conn, tenant, person)?;
+    let event = Event::new(
+        EventKind::TokenMinted,
+        (SubjectKind::Person, person),
+        (tenant, seq),
+        (&Actor::system(), now),
+        serde_json::json!({"role": membership.role}),
+    );
+    journal::record(conn, &event, &[])
 }
 
 /// Chooses the membership that somebody signs in with.

@@ -1,18 +1,26 @@
 //! The verbs of passwords: ask for a new one, set it, change it.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use crate::db::{Connection, Moment, PersonId, TenantId, lock, widely};
 use crate::identity::attempts;
 use crate::identity::keys::Secret;
 use crate::identity::mailed::{self, MailedKind};
-use crate::identity::model::Person;
+use crate::identity::model::{Person, side_of};
 use crate::identity::{mailed::MailedToken, session, store};
-use crate::journal::{self, Actor, Event, EventKind, Reader, Side, SubjectKind};
+use crate::journal::{self, Actor, Event, EventKind, Reader, SubjectKind};
 use crate::problem::{Code, Problem};
 
 /// Has a mail sent to whoever forgot a password; nothing happens where there is no such account.
-pub fn ask_reset(conn: &mut Connection, email: &str, seal: &Secret, now: Moment) -> Result<(), Problem> {
+pub fn ask_reset(
+    conn: &mut Connection,
+    email: &str,
+    from: IpAddr,
+    seal: &Secret,
+    now: Moment,
+) -> Result<(), Problem> {
     let person = store::person_by_email(conn, email)?.filter(|person| !person.disabled);
     let Some(person) = person.filter(|person| person.password_hash.is_some()) else {
         return Ok(());
@@ -25,14 +33,10 @@ pub fn ask_reset(conn: &mut Connection, email: &str, seal: &Secret, now: Moment)
     let Some(token) = mailed::issue(conn, MailedKind::PasswordReset, whose, seal, now)? else {
         return Ok(());
     };
+    // Whoever knows the address can ask.
+    let actor = Actor::unproven(side_of(membership.tenant_id), from);
     let data = json!({"internal": {"token_id": token}});
-    note(
-        conn,
-        (EventKind::PasswordResetAsked, &person),
-        membership.tenant_id,
-        data,
-        now,
-    )
+    note(conn, EventKind::PasswordResetAsked, whose, &actor, data, now)
 }
 
 /// Whether a token can be used, before the password is hashed for it.
@@ -41,7 +45,7 @@ pub fn is_good(conn: &mut Connection, token: &str, now: Moment) -> Result<bool, 
 }
 
 /// Sets the password of whoever has the token, and ends what began with the old one.
-pub fn set(conn: &mut Connection, token: &str, hash: &str, now: Moment) -> Result<(), Problem> {
+pub fn set(conn: &mut Connection, token: &str, hash: &str, from: IpAddr, now: Moment) -> Result<(), Problem> {
     let MailedToken {
         tenant_id,
         person_id,
@@ -54,11 +58,11 @@ pub fn set(conn: &mut Connection, token: &str, hash: &str, now: Moment) -> Resul
     if kind == MailedKind::Invitation && has_one {
         return Err(token_is_bad());
     }
-    replace(conn, (tenant_id, person_id), hash, now)
+    replace(conn, (tenant_id, person_id), hash, from, now)
 }
 
 /// Makes a member of whoever has the token of an invitation and an account already.
-pub fn accept(conn: &mut Connection, token: &str, now: Moment) -> Result<(), Problem> {
+pub fn accept(conn: &mut Connection, token: &str, from: IpAddr, now: Moment) -> Result<(), Problem> {
     let taken = mailed::take(conn, token, now)?.filter(|token| token.kind == MailedKind::Invitation);
     let MailedToken {
         tenant_id, person_id, ..
@@ -75,13 +79,8 @@ pub fn accept(conn: &mut Connection, token: &str, now: Moment) -> Result<(), Pro
     accepted.version = membership.version.saturating_add(1);
     accepted.updated_at = now;
     store::save_membership(conn, &accepted, membership.version)?;
-    note(
-        conn,
-        (EventKind::InvitationAccepted, &person),
-        tenant_id,
-        json!({}),
-        now,
-    )
+    let (whose, actor) = ((tenant_id, person_id), owner(&person, tenant_id, from));
+    note(conn, EventKind::InvitationAccepted, whose, &actor, json!({}), now)
 }
 
 /// The answer to a token that cannot be used.
@@ -97,6 +96,7 @@ pub fn replace(
     conn: &mut Connection,
     (tenant, person): (TenantId, PersonId),
     hash: &str,
+    from: IpAddr,
     now: Moment,
 ) -> Result<(), Problem> {
     lock::exclusive(conn, lock::Key::of(person))?;
@@ -112,24 +112,37 @@ pub fn replace(
         session::store::end_all(conn, person, &tenants, now)?;
         mailed::revoke(conn, person, &tenants)
     })?;
-    note(conn, (EventKind::PasswordChanged, &row), tenant, json!({}), now)
+    let actor = owner(&row, tenant, from);
+    note(
+        conn,
+        EventKind::PasswordChanged,
+        (tenant, person),
+        &actor,
+        json!({}),
+        now,
+    )
+}
+
+/// Somebody who has proved to be this person.
+fn owner(person: &Person, tenant: TenantId, from: IpAddr) -> Actor {
+    Actor {
+        side: side_of(tenant),
+        id: Some(person.id),
+        name: person.name.clone(),
+        address: Some(from),
+    }
 }
 
 fn note(
     conn: &mut Connection,
-    (kind, person): (EventKind, &Person),
-    tenant: TenantId,
+    kind: EventKind,
+    (tenant, person): (TenantId, PersonId),
+    actor: &Actor,
     data: Value,
     now: Moment,
 ) -> Result<(), Problem> {
-    let staff = tenant == crate::db::PROVIDER;
-    let actor = Actor {
-        side: if staff { Side::Staff } else { Side::Tenant },
-        id: Some(person.id),
-        name: person.name.clone(),
-    };
-    let seq = journal::next_seq(conn, tenant, person.id)?;
-    let subject = (SubjectKind::Person, person.id);
-    let event = Event::new(kind, subject, (tenant, seq), (&actor, now), data);
+    let seq = journal::next_seq(conn, tenant, person)?;
+    let subject = (SubjectKind::Person, person);
+    let event = Event::new(kind, subject, (tenant, seq), (actor, now), data);
     journal::record(conn, &event, &[Reader::Notify])
 }

@@ -13,7 +13,9 @@ use crate::problem::Problem;
 pub fn begin(conn: &mut Connection, caller: &Caller, seal: &Secret) -> Result<Enrolment, Problem> {
     let person = store::person(conn, caller.person())?.ok_or_else(|| Problem::not_found("user"))?;
     lock::exclusive(conn, lock::Key::of(person.id))?;
-    second_factor::begin(conn, (person.id, &person.email), seal, caller.now())
+    let enrolment = second_factor::begin(conn, (person.id, &person.email), seal, caller.now())?;
+    note(conn, caller, EventKind::SecondFactorBegun, &[])?;
+    Ok(enrolment)
 }
 
 /// Confirms it with a code; the recovery codes.
@@ -25,7 +27,7 @@ pub fn confirm(
 ) -> Result<Vec<String>, Problem> {
     lock::exclusive(conn, lock::Key::of(caller.person()))?;
     let codes = second_factor::confirm(conn, caller.person(), code, seal, caller.now())?;
-    note(conn, caller, EventKind::SecondFactorAdded)?;
+    note(conn, caller, EventKind::SecondFactorAdded, &[Reader::Notify])?;
     Ok(codes)
 }
 
@@ -39,10 +41,10 @@ pub fn remove(conn: &mut Connection, caller: &Caller, code: &str, seal: &Secret)
         return Err(Problem::invalid("/code", "is not the code of this moment"));
     }
     second_factor::remove(conn, caller.person())?;
-    note(conn, caller, EventKind::SecondFactorRemoved)
+    note(conn, caller, EventKind::SecondFactorRemoved, &[Reader::Notify])
 }
 
-fn note(conn: &mut Connection, caller: &Caller, kind: EventKind) -> Result<(), Problem> {
+fn note(conn: &mut Connection, caller: &Caller, kind: EventKind, readers: &[Reader]) -> Result<(), Problem> {
     let seq = journal::next_seq(conn, caller.tenant(), caller.person())?;
     let subject = (SubjectKind::Person, caller.person());
     let event = Event::new(
@@ -52,5 +54,5 @@ fn note(conn: &mut Connection, caller: &Caller, kind: EventKind) -> Result<(), P
         (&caller.actor(), caller.now()),
         json!({}),
     );
-    journal::record(conn, &event, &[Reader::Notify])
+    journal::record(conn, &event, readers)
 }

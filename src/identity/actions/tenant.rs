@@ -128,7 +128,7 @@ pub fn create_tenant(
         (SubjectKind::Tenant, tenant.id),
         (tenant.id, 1),
         (&caller.actor(), now),
-        json!({"name": tenant.name}),
+        json!({"to": described(&tenant, &region_slugs, &service_slugs), "contacts": contacts.len()}),
     );
     journal::record(conn, &event, &[])?;
     store::tenant_view(conn, tenant)
@@ -235,16 +235,21 @@ pub fn change_tenant(
     tenant.version = before.version.saturating_add(1);
     tenant.updated_at = now;
     store::save_tenant(conn, &tenant, before.version)?;
+    let (regions_before, services_before) = (store::regions_of(conn, id)?, store::services_of(conn, id)?);
     if let Some(regions) = &regions {
         store::replace_regions(conn, id, regions)?;
     }
     if let Some(services) = &services {
         store::replace_services(conn, id, services)?;
     }
-    let data = json!({
-        "from": described(&before), "to": described(&tenant),
-        "regions": regions, "services": services,
-    });
+    let data = journal::changes(
+        described(&before, &regions_before, &services_before),
+        described(
+            &tenant,
+            regions.as_ref().unwrap_or(&regions_before),
+            services.as_ref().unwrap_or(&services_before),
+        ),
+    );
     let seq = journal::next_seq(conn, id, id)?;
     let event = Event::new(
         EventKind::TenantChanged,
@@ -257,9 +262,10 @@ pub fn change_tenant(
     store::tenant_view(conn, tenant)
 }
 
-fn described(tenant: &Tenant) -> serde_json::Value {
+fn described(tenant: &Tenant, regions: &[String], services: &[String]) -> serde_json::Value {
     json!({
         "name": tenant.name, "plan": tenant.plan, "locale": tenant.locale,
         "time_zone": tenant.time_zone, "disabled": tenant.disabled,
+        "regions": regions, "services": services,
     })
 }

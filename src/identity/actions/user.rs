@@ -101,12 +101,14 @@ pub fn create_user(
     let mut membership = Membership::new(tenant_id, person.id, form.role, now);
     membership.accepted = is_new || person.password_hash.is_none() || caller.is_staff();
     store::create_membership(conn, &membership)?;
-    let data = json!({"email": person.email, "role": form.role});
+    let view = UserView::of(person, &membership);
+    // As the answer has it: of somebody who has not agreed yet no more than the address.
+    let data = json!({"to": {"email": view.email, "name": view.name, "role": view.role}});
     note(conn, caller, (EventKind::UserCreated, &membership), data, &[])?;
-    if UserView::standing(&person, &membership) == "invited" {
+    if view.status == "invited" {
         invite_member(conn, caller, &membership, seal)?;
     }
-    Ok(UserView::of(person, &membership))
+    Ok(view)
 }
 
 fn create_person(
@@ -242,10 +244,7 @@ pub fn change_user(
         session::store::end_all(conn, id, &[membership.tenant_id], now)?;
         mailed::revoke(conn, id, &[membership.tenant_id])?;
     }
-    let data = json!({
-        "from": {"role": before.role, "disabled": before.disabled, "person": described(&person)},
-        "to": {"role": membership.role, "disabled": membership.disabled, "person": described(&changed)},
-    });
+    let data = journal::changes(whole(&person, &before), whole(&changed, &membership));
     note(conn, caller, (EventKind::UserChanged, &membership), data, &[])?;
     Ok(UserView::of(changed, &membership))
 }
@@ -284,8 +283,16 @@ fn belongs_to_others(conn: &mut Connection, person: PersonId) -> Result<bool, Pr
     widely(conn, |conn| Ok(store::users_of(conn, person, None)?.len() > 1))
 }
 
-fn described(person: &Person) -> Value {
+/// What the history says of a person.
+pub fn described(person: &Person) -> Value {
     json!({"name": person.name, "locale": person.locale, "time_zone": person.time_zone})
+}
+
+fn whole(person: &Person, membership: &Membership) -> Value {
+    json!({
+        "name": person.name, "locale": person.locale, "time_zone": person.time_zone,
+        "role": membership.role, "disabled": membership.disabled,
+    })
 }
 
 /// Takes away the second factor of a user who has lost it.

@@ -126,7 +126,12 @@ fn note(
     key: &ApiKey,
     role: Role,
 ) -> Result<(), Problem> {
-    let data = json!({"name": key.name, "role": role, "scopes": key.scopes(), "expires_at": key.expires_at});
+    let described =
+        json!({"name": key.name, "role": role, "scopes": key.scopes(), "expires_at": key.expires_at});
+    let data = match kind {
+        EventKind::ApiKeyRevoked => json!({"from": described}),
+        _ => json!({"to": described}),
+    };
     let tenant = if role.is_staff() { PROVIDER } else { key.tenant_id };
     let subject = (SubjectKind::ApiKey, key.id);
     let event = Event::new(

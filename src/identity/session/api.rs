@@ -12,7 +12,7 @@ use crate::db::{Db, Moment, Scope, SessionId, TenantId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
 use crate::identity::tokens::Tokens;
-use crate::identity::{Caller, sign_in};
+use crate::identity::{Caller, refusals, sign_in};
 use crate::problem::{Code, Problem};
 use crate::text;
 
@@ -93,8 +93,10 @@ async fn login(
         code,
     } = form.value;
     let now = ground.now();
-    let proven = ground.password(&email, password, client.address).await?;
-    let lasting = ground.begin(proven, tenant_id, code, client).await?;
+    let proven = ground
+        .password((&email, tenant_id), password, client.address)
+        .await?;
+    let lasting = ground.begin(proven, code, client).await?;
     grant(lasting, &tokens, now)
 }
 
@@ -123,7 +125,13 @@ async fn refresh(
     let (now, policy) = (clock.now().into(), *policy.get_ref());
     let token = form.value.refresh_token;
     let lasting = db.write(Scope::of_system(), move |conn| {
-        super::refresh(conn, &token, &client, policy, now)
+        match super::refresh(conn, &token, &client, policy, now)? {
+            Ok(lasting) => Ok(Some(lasting)),
+            Err(tenant) => {
+                refusals::refresh(conn, tenant, client.address, now)?;
+                Ok(None)
+            }
+        }
     });
     let refused = || {
         Problem::new(
@@ -153,6 +161,7 @@ struct Logout {
 async fn logout(
     caller: Result<Caller, Problem>,
     form: Form<Logout>,
+    client: Client,
     db: web::Data<Db>,
     clock: web::Data<Clock>,
 ) -> Result<HttpResponse, Problem> {
@@ -160,16 +169,21 @@ async fn logout(
     match form.value.refresh_token {
         Some(token) => {
             db.write(Scope::of_system(), move |conn| {
-                super::end_by_token(conn, &token, now)
+                super::end_by_token(conn, &token, &client, now)
             })
             .await?
         }
         None => {
             let caller = caller?;
-            let (tenant, session) = (caller.tenant(), caller.session());
-            db.write(caller.scope(), move |conn| match session {
-                Some(session) => super::store::end(conn, tenant, session, now).map(|_| ()),
-                None => Ok(()),
+            db.write(caller.scope(), move |conn| {
+                let session = match caller.session() {
+                    Some(session) => super::store::find(conn, caller.tenant(), session)?,
+                    None => None,
+                };
+                match session {
+                    Some(session) => super::end(conn, &session, &caller.actor(), now).map(drop),
+                    None => Ok(()),
+                }
             })
             .await?;
         }
@@ -233,7 +247,7 @@ async fn list(
 #[delete("/me/sessions")]
 async fn end_all(caller: Caller, form: Form<Empty>) -> Result<HttpResponse, Problem> {
     let done = caller.write(form.bytes, |conn, caller| {
-        super::store::end_all(conn, caller.person(), &[caller.tenant()], caller.now())?;
+        super::end_mine(conn, caller)?;
         Ok(Answer::nothing())
     });
     done.await
@@ -247,7 +261,7 @@ async fn end(caller: Caller, id: web::Path<SessionId>, form: Form<Empty>) -> Res
         let found = super::store::find(conn, caller.tenant(), *id)?;
         let mine = found.filter(|session| session.person_id == caller.person() && session.ended_at.is_none());
         let session = mine.ok_or_else(|| Problem::not_found("session"))?;
-        super::end(conn, &session, caller.now())?;
+        super::end(conn, &session, &caller.actor(), caller.now())?;
         Ok(Answer::nothing())
     });
     done.await

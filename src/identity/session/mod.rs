@@ -9,19 +9,20 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
 use chrono::TimeDelta;
 use diesel::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 
-use super::model::{Membership, Role};
+use super::Caller;
+use super::model::{Membership, Role, side_of};
 use super::opaque::Opaque;
 use super::second_factor;
 use super::store::standing;
 use crate::db::schema::{refresh_tokens, sessions};
-use crate::db::{Connection, Id, Moment, PersonId, SessionId, SessionNoun, TenantId};
+use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, SessionId, SessionNoun, TenantId, lock};
 use crate::http::client;
-use crate::journal::{self, Actor, Event, EventKind, Side, SubjectKind};
+use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::text;
@@ -157,7 +158,9 @@ pub fn begin(
         ended_at: None,
     };
     store::create(conn, &session)?;
-    note(conn, &session, (EventKind::SignedIn, 1), (member.role, name), now)?;
+    let owner = Owner::of(&session, (member.role, name.to_owned()), client.address);
+    let data = json!({"agent": session.agent});
+    note(conn, &session, EventKind::SignedIn, &owner.actor, data, now)?;
     Ok(Lasting {
         id: session.id,
         membership: (member.tenant_id, member.person_id),
@@ -185,43 +188,55 @@ fn next_token(
     Ok(token.text(PREFIX))
 }
 
-/// Takes a refresh token for the next one; `None` is a refusal, whose effect (the end of a family) is to be kept.
+/// Takes a refresh token for the next one; the inner error is a refusal, whose effect (the end of a family) is to be
+/// kept, and names the tenant that hears of it.
 pub fn refresh(
     conn: &mut Connection,
     token: &str,
     client: &Client,
     policy: Policy,
     now: Moment,
-) -> Result<Option<Lasting>, Problem> {
+) -> Result<Result<Lasting, TenantId>, Problem> {
     let Some(token) = Opaque::<SessionNoun>::parse(PREFIX, token) else {
-        return Ok(None);
+        return Ok(Err(PROVIDER));
     };
-    let Some(session) = store::find(conn, token.tenant, token.id)?.filter(|found| found.ended_at.is_none())
-    else {
-        return Ok(None);
+    let Some(session) = store::find(conn, token.tenant, token.id)? else {
+        return Ok(Err(PROVIDER));
     };
-    let Some(kept) = store::token(conn, &session, &token.digest())? else {
-        return Ok(None);
+    let refused = Ok(Err(session.tenant_id));
+    let kept = store::token(conn, &session, &token.digest())?;
+    let Some(kept) = kept.filter(|_| session.ended_at.is_none()) else {
+        return refused;
     };
-    let standing = standing(conn, session.person_id, session.tenant_id, None)?;
-    let (role, name) = standing.clone().unwrap_or((Role::TenantViewer, String::new()));
+    let owner = Owner::find(conn, &session, client.address)?;
     if kept.used_at.is_some() || !store::use_token(conn, &kept, now)? {
-        if end(conn, &session, now)? {
+        if store::end(conn, session.tenant_id, session.id, now)? {
+            let data = json!({"agent": client.agent});
             note(
                 conn,
                 &session,
-                (EventKind::RefreshTokenReused, 2),
-                (role, &name),
+                EventKind::RefreshTokenReused,
+                &owner.actor,
+                data,
                 now,
             )?;
         }
-        return Ok(None);
+        return refused;
     }
-    if kept.expires_at <= now || standing.is_none() {
-        return Ok(None);
-    }
+    let Some(role) = owner.role.filter(|_| kept.expires_at > now) else {
+        return refused;
+    };
     store::touch(conn, &session, client, now)?;
-    Ok(Some(Lasting {
+    let data = json!({"agent": client.agent});
+    note(
+        conn,
+        &session,
+        EventKind::SessionRefreshed,
+        &owner.actor,
+        data,
+        now,
+    )?;
+    Ok(Ok(Lasting {
         id: session.id,
         membership: (session.tenant_id, session.person_id),
         role,
@@ -231,41 +246,94 @@ pub fn refresh(
 }
 
 /// Ends the session that a refresh token belongs to; a token that is none is no error (RFC 7009 §2.2).
-pub fn end_by_token(conn: &mut Connection, token: &str, now: Moment) -> Result<(), Problem> {
+pub fn end_by_token(conn: &mut Connection, token: &str, client: &Client, now: Moment) -> Result<(), Problem> {
     let Some(token) = Opaque::<SessionNoun>::parse(PREFIX, token) else {
         return Ok(());
     };
     match store::find(conn, token.tenant, token.id)? {
         Some(session) if store::token(conn, &session, &token.digest())?.is_some() => {
-            end(conn, &session, now).map(|_| ())
+            let owner = Owner::find(conn, &session, client.address)?;
+            end(conn, &session, &owner.actor, now).map(drop)
         }
         _ => Ok(()),
     }
 }
 
 /// Ends a session; `false` when it was over.
-pub fn end(conn: &mut Connection, session: &Session, now: Moment) -> Result<bool, Problem> {
-    store::end(conn, session.tenant_id, session.id, now)
+pub fn end(conn: &mut Connection, session: &Session, actor: &Actor, now: Moment) -> Result<bool, Problem> {
+    let ended = store::end(conn, session.tenant_id, session.id, now)?;
+    if ended {
+        note(conn, session, EventKind::SessionEnded, actor, json!({}), now)?;
+    }
+    Ok(ended)
+}
+
+/// Ends all sessions of a caller at its tenant.
+pub fn end_mine(conn: &mut Connection, caller: &Caller) -> Result<(), Problem> {
+    let (tenant, person, now) = (caller.tenant(), caller.person(), caller.now());
+    lock::exclusive(conn, lock::Key::of(person))?;
+    let ended = store::end_all(conn, person, &[tenant], now)?;
+    if ended == 0 {
+        return Ok(());
+    }
+    let seq = journal::next_seq(conn, tenant, person)?;
+    let event = Event::new(
+        EventKind::SessionsEnded,
+        (SubjectKind::Person, person),
+        (tenant, seq),
+        (&caller.actor(), now),
+        json!({"sessions": ended}),
+    );
+    journal::record(conn, &event, &[])
+}
+
+/// Whose a session is, as the history knows them.
+struct Owner {
+    /// None any more for somebody who may not act there now.
+    role: Option<Role>,
+    actor: Actor,
+}
+
+impl Owner {
+    fn of(session: &Session, (role, name): (Role, String), from: IpAddr) -> Self {
+        let actor = Actor {
+            side: role.side(),
+            id: Some(session.person_id),
+            name,
+            address: Some(from),
+        };
+        Self {
+            role: Some(role),
+            actor,
+        }
+    }
+
+    fn find(conn: &mut Connection, session: &Session, from: IpAddr) -> Result<Self, Problem> {
+        let standing = standing(conn, session.person_id, session.tenant_id, None)?;
+        if let Some(standing) = standing {
+            return Ok(Self::of(session, standing, from));
+        }
+        let actor = Actor {
+            side: side_of(session.tenant_id),
+            id: Some(session.person_id),
+            name: String::new(),
+            address: Some(from),
+        };
+        Ok(Self { role: None, actor })
+    }
 }
 
 fn note(
     conn: &mut Connection,
     session: &Session,
-    (kind, seq): (EventKind, i32),
-    (role, name): (Role, &str),
+    kind: EventKind,
+    actor: &Actor,
+    data: Value,
     now: Moment,
 ) -> Result<(), Problem> {
-    let actor = Actor {
-        side: if role.is_staff() {
-            Side::Staff
-        } else {
-            Side::Tenant
-        },
-        id: Some(session.person_id),
-        name: name.to_owned(),
-    };
+    lock::exclusive(conn, lock::Key::of(session.id))?;
+    let seq = journal::next_seq(conn, session.tenant_id, session.id)?;
     let subject = (SubjectKind::Session, session.id);
-    let data = json!({"address": session.address, "agent": session.agent});
-    let event = Event::new(kind, subject, (session.tenant_id, seq), (&actor, now), data);
+    let event = Event::new(kind, subject, (session.tenant_id, seq), (actor, now), data);
     journal::record(conn, &event, &[])
 }

@@ -73,21 +73,20 @@ pub fn end(conn: &mut Connection, tenant: TenantId, id: SessionId, now: Moment) 
         == 1)
 }
 
-/// Ends all sessions of a person: at one tenant, or everywhere.
+/// Ends all sessions of a person at these tenants; how many there were.
 pub fn end_all(
     conn: &mut Connection,
     person: PersonId,
     tenants: &[TenantId],
     now: Moment,
-) -> Result<(), Problem> {
+) -> Result<usize, Problem> {
     let rows = sessions::table
         .filter(sessions::tenant_id.eq_any(tenants.to_vec()))
         .filter(sessions::person_id.eq(person))
         .filter(sessions::ended_at.is_null());
-    diesel::update(rows)
+    Ok(diesel::update(rows)
         .set(sessions::ended_at.eq(Some(now)))
-        .execute(conn)?;
-    Ok(())
+        .execute(conn)?)
 }
 
 /// The sessions of a person that go on, the oldest first.

@@ -108,6 +108,9 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
     store::add_watchers(conn, &request, &watchers, now)?;
     let data = json!({
         "to": Status::Queued,
+        "reference": request.reference, "severity": request.severity, "channel": request.channel,
+        "service": request.service, "region": request.region, "incident_id": request.incident_id,
+        "requester_id": request.requester_id,
         "watchers": watchers,
         "internal": {"queue_id": rule.queue_id, "rule": rule.name, "rules_version": rules_version},
     });

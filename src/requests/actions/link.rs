@@ -51,6 +51,8 @@ fn set_pin(conn: &mut Connection, caller: &Caller, key: &Key, pinned: bool) -> R
     if change.request.pinned == pinned {
         return Ok(change.request);
     }
+    change.note("from_pinned", json!(change.request.pinned));
+    change.note("to_pinned", json!(pinned));
     change.request.pinned = pinned;
     change.commit_internal(
         conn,

@@ -1,0 +1,14 @@
+DROP TABLE refusal_counts;
+DROP TABLE audit_heads;
+DROP INDEX events_kind_of_tenant;
+DROP INDEX events_kind;
+DROP INDEX events_subject;
+DROP INDEX events_actor;
+DROP INDEX events_newest;
+DROP INDEX events_chain;
+DROP INDEX events_unsealed;
+ALTER TABLE events DROP COLUMN chain_hash;
+ALTER TABLE events DROP COLUMN chain_seq;
+ALTER TABLE events DROP COLUMN digest;
+ALTER TABLE events DROP COLUMN salt;
+ALTER TABLE events DROP COLUMN address;
