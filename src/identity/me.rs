@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::actions::{password as passwords, second_factor};
+use super::actions::{password as passwords, second_factor, user};
 use super::caller::Disclosed;
 use super::keys::Secret;
 use super::model::UserView;
@@ -85,6 +85,12 @@ async fn change(caller: Caller, form: Form<MyChange>) -> Result<HttpResponse, Pr
         caller
             .if_match
             .require(loaded, UserView::standing(&person, &membership))?;
+        if caller.is_federated() && user::belongs_to_others(conn, caller.person())? {
+            return Err(Problem::new(
+                Code::Conflict,
+                "the account belongs to others too: sign in with its password to change it",
+            ));
+        }
         person.name = value
             .name
             .as_deref()
@@ -117,6 +123,7 @@ struct PasswordChange {
 #[utoipa::path(tag = "auth", request_body = PasswordChange, responses((status = 204, description = "it is changed")), security(("bearer" = [])))]
 #[put("/me/password")]
 async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let Form { value, bytes } = form;
     let person = caller
         .clone()
@@ -153,6 +160,7 @@ async fn begin_second_factor(
     form: Form<Empty>,
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let done = caller.write_secret(form.bytes, move |conn, caller| {
         let shown = Answer::ok(&second_factor::begin(conn, caller, &seal)?)?;
         let kept = Answer::nothing();
@@ -185,6 +193,7 @@ async fn confirm_second_factor(
     form: Form<FactorCode>,
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let Form { value, bytes } = form;
     let done = caller.write_secret(bytes, move |conn, caller| {
         let recovery_codes = second_factor::confirm(conn, caller, &value.code, &seal)?;
@@ -203,6 +212,7 @@ async fn remove_second_factor(
     form: Form<FactorCode>,
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let Form { value, bytes } = form;
     let attempt = caller.attempt(attempts::code).await?;
     let done = caller.write(bytes, move |conn, caller| {

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", IdentityProvider = "identity_provider" }
 }
 
 text_enum! {
@@ -36,6 +36,9 @@ text_enum! {
         SecondFactorRemoved = "second_factor_removed",
         ApiKeyCreated = "api_key_created",
         ApiKeyRevoked = "api_key_revoked",
+        IdentityProviderCreated = "identity_provider_created",
+        IdentityProviderChanged = "identity_provider_changed",
+        IdentityProviderRemoved = "identity_provider_removed",
         QueueCreated = "queue_created",
         ShiftsReplaced = "shifts_replaced",
         RoutingReplaced = "routing_replaced",

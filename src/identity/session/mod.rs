@@ -19,7 +19,7 @@ use super::opaque::Opaque;
 use super::second_factor;
 use super::store::standing;
 use crate::db::schema::{refresh_tokens, sessions};
-use crate::db::{Connection, Id, Moment, PersonId, SessionId, SessionNoun, TenantId};
+use crate::db::{Connection, Id, IdentityProviderId, Moment, PersonId, SessionId, SessionNoun, TenantId};
 use crate::http::client;
 use crate::journal::{self, Actor, Event, EventKind, Side, SubjectKind};
 use crate::problem::Problem;
@@ -76,9 +76,11 @@ impl Policy {
         }
     }
 
-    /// Whether this person may do nothing before there is a second factor.
-    fn must_enrol(self, conn: &mut Connection, person: PersonId, role: Role) -> Result<bool, Problem> {
-        Ok(self.staff_need_second_factor && role.is_staff() && !second_factor::is_confirmed(conn, person)?)
+    /// Whether whoever has this session may do nothing before there is a second factor. How many factors an identity
+    /// provider asks for is a matter between it and its people.
+    fn must_enrol(self, conn: &mut Connection, session: &Session, role: Role) -> Result<bool, Problem> {
+        let needed = self.staff_need_second_factor && role.is_staff() && session.provider_id.is_none();
+        Ok(needed && !second_factor::is_confirmed(conn, session.person_id)?)
     }
 }
 
@@ -104,6 +106,8 @@ pub struct Session {
     pub expires_at: Moment,
     /// When it was ended.
     pub ended_at: Option<Moment>,
+    /// The identity provider that the person signed in with.
+    pub provider_id: Option<IdentityProviderId>,
 }
 
 /// One refresh token, as it is kept.
@@ -133,14 +137,16 @@ pub struct Lasting {
     pub role: Role,
     /// Whether a second factor has to be set up first.
     pub must_enrol: bool,
+    /// The identity provider that the person signed in with.
+    pub provider: Option<IdentityProviderId>,
     /// The next refresh token.
     pub refresh_token: String,
 }
 
-/// Begins a session for somebody whose sign-in was checked.
+/// Begins a session for somebody whose sign-in was checked, here or by an identity provider.
 pub fn begin(
     conn: &mut Connection,
-    (member, name): (&Membership, &str),
+    (member, name, provider): (&Membership, &str, Option<IdentityProviderId>),
     client: &Client,
     policy: Policy,
     now: Moment,
@@ -155,6 +161,7 @@ pub fn begin(
         last_used_at: now,
         expires_at: now.plus(policy.lifetime),
         ended_at: None,
+        provider_id: provider,
     };
     store::create(conn, &session)?;
     note(conn, &session, (EventKind::SignedIn, 1), (member.role, name), now)?;
@@ -162,7 +169,8 @@ pub fn begin(
         id: session.id,
         membership: (member.tenant_id, member.person_id),
         role: member.role,
-        must_enrol: policy.must_enrol(conn, member.person_id, member.role)?,
+        must_enrol: policy.must_enrol(conn, &session, member.role)?,
+        provider,
         refresh_token: next_token(conn, &session, policy, now)?,
     })
 }
@@ -225,7 +233,8 @@ pub fn refresh(
         id: session.id,
         membership: (session.tenant_id, session.person_id),
         role,
-        must_enrol: policy.must_enrol(conn, session.person_id, role)?,
+        must_enrol: policy.must_enrol(conn, &session, role)?,
+        provider: session.provider_id,
         refresh_token: next_token(conn, &session, policy, now)?,
     }))
 }
@@ -265,7 +274,11 @@ fn note(
         name: name.to_owned(),
     };
     let subject = (SubjectKind::Session, session.id);
-    let data = json!({"address": session.address, "agent": session.agent});
+    let (address, agent) = (&session.address, &session.agent);
+    let data = match session.provider_id {
+        None => json!({"address": address, "agent": agent}),
+        Some(id) => json!({"address": address, "agent": agent, "by": "sso", "identity_provider_id": id}),
+    };
     let event = Event::new(kind, subject, (session.tenant_id, seq), (&actor, now), data);
     journal::record(conn, &event, &[])
 }
