@@ -222,6 +222,14 @@ mod tests {
     /// Tables with rows of tenants that are in no file, and why.
     const LEFT_OUT: &[(&str, &str)] = &[
         (
+            "external_identities",
+            "what the tenant's own identity provider calls the users",
+        ),
+        (
+            "identity_providers",
+            "how operators let its people in, with a secret",
+        ),
+        (
             "idempotency_keys",
             "answers that are kept for a day, of calls whose effect is in the files",
         ),
