@@ -65,6 +65,7 @@ const OF_TENANTS: &[(&str, identity::IsOf)] = &[
     ("/v1/users/{id}", identity::store::is_user_of),
     ("/v1/tenants/{id}", identity::store::is_itself),
     ("/v1/api-keys/{id}", identity::api_key::store::is_of),
+    ("/v1/identity-providers/{id}", identity::sso::store::is_of),
 ];
 
 /// A server that runs, with what it made.
@@ -206,6 +207,7 @@ fn listen(
     let cursors = web::Data::new(Cursors::new(&secret.derive("cursors")));
     let remembered = web::Data::new(Remembered::default());
     let policy = web::Data::new(Policy::of(settings));
+    let issuers = web::Data::new(identity::sso::Issuers::new(clock.get_ref().clone())?);
     let secret = web::Data::new(secret.clone());
     let limits = web::Data::new(Limits::new(settings.rate_limit, settings.refusal_limit, &clock));
     let origins = settings.allowed_origins.clone();
@@ -242,6 +244,7 @@ fn listen(
             .app_data(cursors.clone())
             .app_data(remembered.clone())
             .app_data(policy.clone())
+            .app_data(issuers.clone())
             .app_data(secret.clone())
             .app_data(limits.clone())
             .app_data(web::PayloadConfig::new(body::LIMIT))

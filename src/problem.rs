@@ -45,8 +45,11 @@ codes! {
     Unauthenticated        "unauthenticated"          401 "sign in first";
     SignInFailed           "sign-in-failed"           401 "e-mail or password is wrong";
     SecondFactorRequired   "second-factor-required"   401 "a code of the second factor is needed";
+    SsoFailed              "sso-failed"               401 "signing in at the identity provider has failed";
     TokenInvalid           "token-invalid"            422 "the token is used, expired or none";
     Forbidden              "forbidden"                403 "the role does not allow this";
+    SsoRefused             "sso-refused"              403 "whom the identity provider names has no way in here";
+    SsoNoRole              "sso-no-role"              403 "the identity provider names no role that is known here";
     NotFound               "not-found"                404 "there is no such thing";
     MethodNotAllowed       "method-not-allowed"       405 "the method is not allowed here";
     RequestTimeout         "request-timeout"          408 "the request took too long to arrive";
@@ -72,6 +75,7 @@ codes! {
     TooManyRequests        "too-many-requests"        429 "too many calls";
     HeadersTooLarge        "headers-too-large"        431 "the headers are too large";
     Internal               "internal"                 500 "something went wrong on our side";
+    ProviderUnavailable    "identity-provider-unavailable" 503 "the identity provider cannot be reached";
     Unavailable            "unavailable"              503 "the service is busy or its database is away";
 }
 
@@ -173,6 +177,12 @@ impl Problem {
         );
         problem.0.retry = Retry::Again;
         problem
+    }
+
+    /// Adds the cause, which is logged and never shown.
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
     }
 
     /// Adds the list of invalid fields.

@@ -17,6 +17,7 @@ nouns! {
     PersonNoun   PersonId   "somebody: a user or a contact";
     ApiKeyNoun   ApiKeyId   "an API key; also of the person that it acts as";
     SessionNoun  SessionId  "a session: somebody signed in";
+    IdentityProviderNoun IdentityProviderId "an OpenID Connect issuer that people sign in with";
     MailedNoun   MailedTokenId "a token that was sent by mail";
     ContactNoun  ContactId  "a tenant's subscribed contact";
     IncidentNoun IncidentId "an incident";

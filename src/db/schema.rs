@@ -49,6 +49,7 @@ diesel::table! {
         accepted -> Bool,
         version -> Integer,
         updated_at -> Instant,
+        federated -> Bool,
     }
 }
 
@@ -444,6 +445,7 @@ diesel::table! {
         last_used_at -> Instant,
         expires_at -> Instant,
         ended_at -> Nullable<Instant>,
+        provider_id -> Nullable<Uuid>,
     }
 }
 
@@ -540,13 +542,51 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    identity_providers (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        issuer -> Text,
+        client_id -> Text,
+        sealed_secret -> Nullable<Text>,
+        scopes -> Jsonb,
+        audience -> Nullable<Text>,
+        role_claim -> Text,
+        roles -> Jsonb,
+        domains -> Jsonb,
+        disabled -> Bool,
+        version -> Integer,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    external_identities (tenant_id, provider_id, subject) {
+        tenant_id -> Uuid,
+        provider_id -> Uuid,
+        subject -> Text,
+        person_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     audit_heads,
     broadcasts,
     deliveries,
     events,
+    external_identities,
     idempotency_keys,
+    identity_providers,
     incident_regions,
     incident_services,
     incident_updates,

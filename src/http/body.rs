@@ -154,6 +154,13 @@ pub fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|found| found.0))
 }
 
+/// Reads a field that may be `null`, which is something else than left out: with `#[serde(default)]`.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
 /// Everything that is wrong with a form, at once.
 pub fn check<T: Validate<Context = ()>>(value: &T) -> Result<(), Problem> {
     let Err(report) = value.validate() else {

@@ -254,7 +254,7 @@ impl Routes {
         )
     }
 
-    fn methods(&self, path: &str) -> Vec<&str> {
+    fn methods<'a>(&'a self, path: &'a str) -> Vec<&'a str> {
         let found = self.found(path).map(|(method, _)| method.as_str());
         found
             .flat_map(|method| [method].into_iter().chain((method == "GET").then_some("HEAD")))
@@ -266,7 +266,7 @@ impl Routes {
             .any(|(known, has_query)| known == method && !has_query)
     }
 
-    fn found(&self, path: &str) -> impl Iterator<Item = &(Method, bool)> {
+    fn found<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a (Method, bool)> {
         let fits = |template: &str| {
             let (mut wanted, mut found) = (template.split('/'), path.split('/'));
             loop {
@@ -278,9 +278,11 @@ impl Routes {
                 }
             }
         };
+        // A path that is written out stands before one with an id in its place, as where calls are routed.
+        let exact = self.0.iter().any(|(template, _)| template == path);
         self.0
             .iter()
-            .filter(move |(path, _)| fits(path))
+            .filter(move |(template, _)| if exact { template == path } else { fits(template) })
             .flat_map(|(_, methods)| methods)
     }
 }

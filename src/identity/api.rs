@@ -9,7 +9,7 @@ use super::actions::user::{self, NewUser, UserChange};
 use super::keys::Secret;
 use super::model::{TenantView, UserView};
 use super::tokens::Tokens;
-use super::{Caller, api_key, me, password, session, store};
+use super::{Caller, api_key, me, password, session, sso, store};
 use crate::db::{PROVIDER, PersonId, TenantId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
@@ -21,6 +21,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(session::api::routes)
         .configure(me::routes)
         .configure(api_key::api::routes)
+        .configure(sso::api::routes)
         .service(create_tenant)
         .service(list_tenants)
         .service(read_tenant)

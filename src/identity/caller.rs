@@ -19,6 +19,7 @@ use super::attempts::Attempt;
 use super::model::Role;
 use super::rights::{self, ForKeys, Reach, Right};
 use super::scopes::Grantable;
+use super::sso;
 use super::store;
 use super::tokens::{Claims, Tokens};
 use crate::clock::Clock;
@@ -123,6 +124,23 @@ impl Caller {
     /// The session of the access token, if it has one.
     pub fn session(&self) -> Option<SessionId> {
         self.known.claims.sid
+    }
+
+    /// 403 of somebody whom an identity provider vouches for: password and second factor are the person's everywhere,
+    /// and the provider speaks for one tenant.
+    pub fn require_own_sign_in(&self) -> Result<(), Problem> {
+        match self.known.claims.idp {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(
+                Code::Forbidden,
+                "whoever signs in with an identity provider changes passwords and factors there",
+            )),
+        }
+    }
+
+    /// Whether an identity provider vouches for the caller.
+    pub fn is_federated(&self) -> bool {
+        self.known.claims.idp.is_some()
     }
 
     /// The role there.
@@ -265,6 +283,12 @@ impl Caller {
         if self.is_key() && !api_key::store::is_live(conn, self.tenant(), self.person().of(), self.now())? {
             return Err(no_longer());
         }
+        // The sessions of a provider that is disabled are over; who calls with its tokens has none.
+        if let (Some(provider), None) = (self.known.claims.idp, self.session())
+            && !sso::store::is_open(conn, self.tenant(), provider)?
+        {
+            return Err(no_longer());
+        }
         Ok(())
     }
 }
@@ -277,7 +301,7 @@ pub struct Disclosed {
     pub kept: Answer,
 }
 
-fn no_longer() -> Problem {
+pub(super) fn no_longer() -> Problem {
     Problem::new(
         Code::Unauthenticated,
         "the account is disabled or its role has changed: sign in again",
@@ -352,6 +376,11 @@ pub(super) async fn authenticate(request: &HttpRequest) -> Result<Arc<Known>, Pr
     let remembered = part::<Remembered>(request)?;
     if let Some(known) = remembered.0.get(token) {
         known.claims.check_time(now)?;
+        return Ok(known);
+    }
+    if let Some(known) = sso::bearer::authenticate(request, token, now).await? {
+        let known = Arc::new(known);
+        remembered.0.insert(token.to_owned(), Arc::clone(&known));
         return Ok(known);
     }
     let claims = part::<Tokens>(request)?.verify(token, now).await?;

@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use super::model::Tenant;
 use super::{session, store};
 use crate::db::schema::{
-    api_keys, idempotency_keys, mailed_tokens, memberships, people, recovery_codes, refresh_tokens,
-    second_factors, service_requests, sessions, tenant_contacts,
+    api_keys, external_identities, idempotency_keys, identity_providers, mailed_tokens, memberships, people,
+    recovery_codes, refresh_tokens, second_factors, service_requests, sessions, tenant_contacts,
 };
 use crate::db::{Connection, Moment, PROVIDER, PersonId, Scope, SessionId, TenantId, lock};
 use crate::problem::Problem;
@@ -47,7 +47,7 @@ pub fn sessions_of(
     Ok(query.load(conn)?)
 }
 
-/// Shuts a tenant for good, and takes its name away; `false` when that was done before.
+/// Shuts a tenant for good, and takes its name and its identity providers away; `false` when that was done before.
 pub fn shut(conn: &mut Connection, id: TenantId, now: Moment) -> Result<bool, Problem> {
     lock::exclusive(conn, lock::Key::of(id))?;
     let before = find(conn, id)?;
@@ -64,6 +64,8 @@ pub fn shut(conn: &mut Connection, id: TenantId, now: Moment) -> Result<bool, Pr
     store::save_tenant(conn, &after, before.version)?;
     diesel::delete(tenant_contacts::table.filter(tenant_contacts::tenant_id.eq(id))).execute(conn)?;
     diesel::delete(idempotency_keys::table.filter(idempotency_keys::tenant_id.eq(id))).execute(conn)?;
+    diesel::delete(external_identities::table.filter(external_identities::tenant_id.eq(id))).execute(conn)?;
+    diesel::delete(identity_providers::table.filter(identity_providers::tenant_id.eq(id))).execute(conn)?;
     Ok(true)
 }
 

@@ -82,6 +82,7 @@ struct PasswordChange {
 #[utoipa::path(tag = "auth", request_body = PasswordChange, responses((status = 204, description = "it is changed")), security(("bearer" = [])))]
 #[put("/me/password")]
 async fn change_password(caller: Caller, form: Form<PasswordChange>) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let Form { value, bytes } = form;
     let person = caller
         .clone()
@@ -119,6 +120,7 @@ async fn begin_second_factor(
     form: Form<Empty>,
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let done = caller.write_secret(form.bytes, move |conn, caller| {
         let shown = Answer::ok(&second_factor::begin(conn, caller, &seal)?)?;
         let kept = Answer::nothing();
@@ -151,6 +153,7 @@ async fn confirm_second_factor(
     form: Form<FactorCode>,
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let Form { value, bytes } = form;
     let done = caller.write_secret(bytes, move |conn, caller| {
         let recovery_codes = second_factor::confirm(conn, caller, &value.code, &seal)?;
@@ -169,6 +172,7 @@ async fn remove_second_factor(
     form: Form<FactorCode>,
     seal: web::Data<Secret>,
 ) -> Result<HttpResponse, Problem> {
+    caller.require_own_sign_in()?;
     let Form { value, bytes } = form;
     let attempt = caller.attempt(attempts::code).await?;
     let done = caller.write(bytes, move |conn, caller| {

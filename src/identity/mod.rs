@@ -23,6 +23,7 @@ mod scopes;
 pub mod second_factor;
 pub mod session;
 mod sign_in;
+pub mod sso;
 pub mod store;
 pub mod tokens;
 

@@ -131,6 +131,8 @@ pub struct Membership {
     pub version: i32,
     /// When the user last changed.
     pub updated_at: Moment,
+    /// Whether an identity provider vouches for the person, who then needs no password.
+    pub federated: bool,
 }
 
 impl Membership {
@@ -145,6 +147,7 @@ impl Membership {
             accepted: true,
             version: 1,
             updated_at: now,
+            federated: false,
         }
     }
 }
@@ -263,7 +266,7 @@ impl UserView {
     pub fn standing(person: &Person, membership: &Membership) -> &'static str {
         if person.disabled || membership.disabled {
             "disabled"
-        } else if membership.accepted && person.password_hash.is_some() {
+        } else if membership.accepted && (membership.federated || person.password_hash.is_some()) {
             "active"
         } else {
             "invited"

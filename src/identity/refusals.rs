@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::model::side_of;
 use super::store;
 use crate::db::schema::refusal_counts;
-use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, TenantId, lock, text_enum};
+use crate::db::{Connection, Id, IdentityProviderId, Moment, PROVIDER, PersonId, TenantId, lock, text_enum};
 use crate::http::client;
 use crate::journal::{self, Actor, Event, EventKind, Side, SubjectKind};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// So many a minute of one address are listed.
 pub const LISTED: i32 = 10;
@@ -40,6 +40,8 @@ text_enum! {
         Disabled = "disabled",
         /// The refresh token is used, expired or none.
         RefreshToken = "refresh_token",
+        /// An identity provider does not vouch for whoever came, or not for a role here.
+        IdentityProvider = "identity_provider",
     }
 }
 
@@ -89,6 +91,21 @@ pub fn sign_in(
 pub fn refresh(conn: &mut Connection, tenant: TenantId, from: IpAddr, now: Moment) -> Result<(), Problem> {
     let data = json!({"reason": Reason::RefreshToken});
     refused_sign_in(conn, (tenant, side_of(tenant)), data, from, now)
+}
+
+/// Notes with its tenant that somebody came from an identity provider and was not let in; with the provider's of this
+/// installation where it is not known which that was.
+pub fn federated(
+    conn: &mut Connection,
+    provider: Option<(TenantId, IdentityProviderId)>,
+    code: Code,
+    from: IpAddr,
+    now: Moment,
+) -> Result<(), Problem> {
+    let (tenant, id) = provider.unzip();
+    let data = json!({"reason": Reason::IdentityProvider, "code": code.as_str(), "identity_provider_id": id});
+    let side = tenant.map_or(Side::Tenant, side_of);
+    refused_sign_in(conn, (tenant.unwrap_or(PROVIDER), side), data, from, now)
 }
 
 fn refused_sign_in(

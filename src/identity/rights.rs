@@ -102,6 +102,9 @@ policy! {
         [create_user change_user invite_user remove_second_factor];
     ManageApiKeys,     [OWN  NO   NO   NO   NO   ALL ], Never,                 "Read, create and revoke API keys",
         [list_api_keys create_api_key read_api_key revoke_api_key];
+    ManageIdentityProviders, [NO NO NO NO NO ALL], Never,               "Read, register, change and remove identity providers",
+        [list_identity_providers create_identity_provider read_identity_provider change_identity_provider
+         remove_identity_provider];
     ReadIncidents,     [NEAR NEAR ALL  ALL  ALL  ALL ], With(IncidentsRead),   "Read published incidents",
         [list_incidents read_incident list_requests_of_incident];
     ReadDrafts,        [NO   NO   ALL  ALL  ALL  ALL ], With(IncidentsRead),   "Read drafts, and who wrote an update",
@@ -151,6 +154,8 @@ policy! {
 pub const OPEN: &[&str] = &[
     "accept_invitation",
     "ask_reset",
+    "begin_sso",
+    "finish_sso",
     "healthz",
     "jwks",
     "login",

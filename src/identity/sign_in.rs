@@ -177,7 +177,7 @@ impl Ground {
             if let Some(hash) = rehashed {
                 store::rehash(conn, person, hash)?;
             }
-            session::begin(conn, (&membership, &person.name), &client, policy, now).map(Ok)
+            session::begin(conn, (&membership, &person.name, None), &client, policy, now).map(Ok)
         });
         done.await?
     }

@@ -228,11 +228,12 @@ pub fn is_itself(_: &mut Connection, tenant: TenantId, id: &str) -> Result<bool,
     Ok(id.parse() == Ok(tenant))
 }
 
-/// How many operators could sign in.
-pub fn active_operators(conn: &mut Connection) -> Result<i64, Problem> {
+/// How many operators besides this person could sign in with a password.
+pub fn other_operators(conn: &mut Connection, person: PersonId) -> Result<i64, Problem> {
     Ok(memberships::table
         .inner_join(people::table.on(people::id.eq(memberships::person_id)))
         .filter(memberships::role.eq(Role::Operator))
+        .filter(memberships::person_id.ne(person))
         .filter(memberships::disabled.eq(false))
         .filter(people::disabled.eq(false))
         .filter(people::password_hash.is_not_null())

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::Keys;
 use super::model::Role;
 use super::session::Lasting;
-use crate::db::{Moment, PersonId, SessionId, TenantId};
+use crate::db::{IdentityProviderId, Moment, PersonId, SessionId, TenantId};
 use crate::problem::{Code, Problem};
 
 /// Who the tokens are for.
@@ -35,6 +35,9 @@ pub struct Claims {
     /// The session; none in a token that was minted on the command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
+    /// The identity provider that vouched for the person, of whoever signed in with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idp: Option<IdentityProviderId>,
     /// Whether a second factor has to be set up before anything else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub must_enrol: bool,
@@ -69,6 +72,11 @@ impl Tokens {
         &self.keys
     }
 
+    /// Who issues them: this installation, as others name it.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// How long a token is valid, in seconds.
     pub fn lifetime_seconds(&self) -> i64 {
         self.lifetime.num_seconds()
@@ -76,23 +84,19 @@ impl Tokens {
 
     /// A token for a person in a role at a tenant, of no session.
     pub fn mint(&self, sub: PersonId, tenant: TenantId, role: Role, now: Moment) -> Result<String, Problem> {
-        self.sign((sub, tenant, role), (None, false), now)
+        self.sign((sub, tenant, role), None, now)
     }
 
     /// A token of a session.
     pub fn of_session(&self, lasting: &Lasting, now: Moment) -> Result<String, Problem> {
         let (tenant, person) = lasting.membership;
-        self.sign(
-            (person, tenant, lasting.role),
-            (Some(lasting.id), lasting.must_enrol),
-            now,
-        )
+        self.sign((person, tenant, lasting.role), Some(lasting), now)
     }
 
     fn sign(
         &self,
         (sub, tenant, role): (PersonId, TenantId, Role),
-        (sid, must_enrol): (Option<SessionId>, bool),
+        session: Option<&Lasting>,
         now: Moment,
     ) -> Result<String, Problem> {
         let key = self.keys.newest()?;
@@ -103,8 +107,9 @@ impl Tokens {
             sub,
             tenant,
             role,
-            sid,
-            must_enrol,
+            sid: session.map(|lasting| lasting.id),
+            idp: session.and_then(|lasting| lasting.provider),
+            must_enrol: session.is_some_and(|lasting| lasting.must_enrol),
             iat,
             nbf: iat,
             exp: iat.saturating_add(self.lifetime_seconds()),
@@ -162,10 +167,24 @@ impl Claims {
             tenant,
             role,
             sid: None,
+            idp: None,
             must_enrol: false,
             iat: 0,
             nbf: 0,
             exp: i64::MAX,
+        }
+    }
+
+    /// What stands for the claims of a token of an identity provider: what was found of it here, until it expires.
+    pub fn of_provider(
+        (sub, tenant, role): (PersonId, TenantId, Role),
+        provider: IdentityProviderId,
+        exp: i64,
+    ) -> Self {
+        Self {
+            idp: Some(provider),
+            exp,
+            ..Self::of_key(sub, tenant, role)
         }
     }
 

@@ -28,7 +28,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider" }
 }
 
 text_enum! {
@@ -61,6 +61,9 @@ text_enum! {
         ServiceAdded = "service_added",
         RegionAdded = "region_added",
         DeliveryRetried = "delivery_retried",
+        IdentityProviderCreated = "identity_provider_created",
+        IdentityProviderChanged = "identity_provider_changed",
+        IdentityProviderRemoved = "identity_provider_removed",
         QueueCreated = "queue_created",
         ShiftsReplaced = "shifts_replaced",
         RoutingReplaced = "routing_replaced",

@@ -600,6 +600,11 @@ async fn a_disabled_user_is_out_at_once_and_nobody_locks_oneself_or_everybody_ou
     for form in [json!({"disabled": true}), json!({"role": "tenant_viewer"})] {
         bob.patch(&own, form).await.refused(409, "conflict");
     }
+    // An operator who was invited, and has no password yet, is not the last one.
+    let invited = json!({"email": "otis@provider.example", "name": "Otis", "role": "operator"});
+    let invited = desk.operator.post("/v1/users", invited).await.created();
+    let path = format!("/v1/users/{}", invited["id"].as_str().unwrap());
+    desk.operator.patch(&path, json!({"disabled": true})).await.ok();
     // Two operators who disable one another at the same time: one stays.
     let second = desk.staff("otto", "operator").await;
     let (olive, otto) = (desk.operator.clone(), second);
@@ -620,6 +625,7 @@ async fn a_disabled_user_is_out_at_once_and_nobody_locks_oneself_or_everybody_ou
         desk.count("memberships WHERE role = 'operator' AND disabled = FALSE"),
         1
     );
+    desk.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

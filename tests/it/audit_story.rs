@@ -175,6 +175,44 @@ impl Story {
             .await;
     }
 
+    async fn identity_providers(&mut self) {
+        let (olive, none) = (self.desk().operator.clone(), Value::Null);
+        let form = json!({
+            "name": "Contoso", "issuer": "https://login.contoso.example", "client_id": "desk", "client_secret": "hush hush hush",
+            "roles": [{"value": "admins", "role": "tenant_admin"}], "domains": ["contoso.example"],
+            "tenant_id": self.stage.contoso["id"],
+        });
+        self.secrets.push("hush hush hush".to_owned());
+        let made = self
+            .does(
+                &olive,
+                "create_identity_provider",
+                &none,
+                form,
+                "identity_provider_created",
+            )
+            .await;
+        let (id, change) = (
+            &made["id"],
+            json!({"name": "Contoso's", "client_secret": "another hush"}),
+        );
+        self.secrets.push("another hush".to_owned());
+        let (_, event) = self.tries(&olive, "change_identity_provider", id, change).await;
+        assert_eq!(
+            event["data"],
+            json!({"from": {"name": "Contoso"}, "to": {"name": "Contoso's"}, "client_secret_changed": true})
+        );
+        let gone = json!({});
+        self.does(
+            &olive,
+            "remove_identity_provider",
+            id,
+            gone,
+            "identity_provider_removed",
+        )
+        .await;
+    }
+
     async fn second_factors(&mut self, bob: &User) {
         let none = Value::Null;
         for way in ["remove_my_second_factor", "remove_second_factor"] {
@@ -416,6 +454,7 @@ async fn whatever_changes_something_is_in_the_audit_and_no_secret_is() {
     story.incidents().await;
     story.requests().await;
     story.mail().await;
+    story.identity_providers().await;
     story.accounts().await;
     let missing: Vec<_> = story
         .operations

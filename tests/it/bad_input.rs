@@ -660,7 +660,8 @@ async fn what_belongs_to_another_tenant_is_answered_like_what_does_not_exist() {
 async fn query_parameters_that_are_unknown_repeated_or_wrong_are_400() {
     let mut walk = Walk::begin().await;
     for operation in walk.spec.operations() {
-        if !operation.template.starts_with("/v1/") {
+        // What comes back from an identity provider is its to say, and what it adds is passed over (RFC 6749 §4.1.2).
+        if !operation.template.starts_with("/v1/") || operation.id == "finish_sso" {
             continue;
         }
         let path = walk.cast.path(&operation);

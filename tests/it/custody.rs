@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::desk::{PASSWORD, Stage, TestDesk, User, incident_form};
 use crate::migrations::contents;
+use crate::oidc::{AUDIENCE, Issuer};
 
 /// Two tenants with everything, and somebody who works for both.
 struct Story {
@@ -75,6 +76,15 @@ async fn story() -> Story {
     let key = desk.operator.post("/v1/api-keys", form).await.created();
     let key = key["key"].as_str().unwrap().to_owned();
     desk.again(bob).await;
+    // Bob is known by another name at the provider that Contoso signs in with.
+    let issuer = Issuer::start();
+    let form = json!({
+        "tenant_id": contoso["id"], "name": "Of Contoso", "issuer": issuer.url, "client_id": "Contoso", "audience": AUDIENCE,
+        "domains": ["contoso.example"], "roles": [{"value": "admins", "role": "tenant_admin"}],
+    });
+    desk.operator.post("/v1/identity-providers", form).await.created();
+    let claims = issuer.claims(desk, json!({"sub": "Bob of Contoso", "email": bob.email}));
+    desk.with_token(&issuer.signs(&claims)).get("/v1/me").await.ok();
     desk.drain().await;
     Story {
         both,

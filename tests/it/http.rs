@@ -168,6 +168,7 @@ const WITHOUT_PRECONDITION: &[&str] = &[
     "end_session",
     "end_sessions",
     "create_api_key",
+    "create_identity_provider",
     "revoke_api_key",
     "invite_user",
     "create_tenant",

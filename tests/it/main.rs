@@ -10,6 +10,7 @@
 
 mod desk;
 mod mailbox;
+mod oidc;
 
 mod accounts;
 mod architecture;
@@ -32,5 +33,6 @@ mod queues;
 mod requests;
 mod rights;
 mod spec;
+mod sso;
 mod storm;
 mod wall;

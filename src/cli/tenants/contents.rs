@@ -246,6 +246,14 @@ mod tests {
     const LEFT_OUT: &[(&str, &str)] = &[
         ("audit_heads", "where the chain of the audit ends: the last seal"),
         (
+            "external_identities",
+            "what the tenant's own identity provider calls the users",
+        ),
+        (
+            "identity_providers",
+            "how operators let its people in, with a secret",
+        ),
+        (
             "idempotency_keys",
             "answers that are kept for a day, of calls whose effect is in the files",
         ),

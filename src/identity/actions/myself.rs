@@ -4,12 +4,12 @@ use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::user::described;
+use super::user::{self, described};
 use crate::db::{Connection, lock};
 use crate::identity::model::UserView;
 use crate::identity::{Caller, store};
 use crate::journal::{self, Event, EventKind, SubjectKind};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::text;
 
 /// What changes of oneself; what is left out stays.
@@ -40,6 +40,12 @@ pub fn change(conn: &mut Connection, caller: &Caller, form: &MyChange) -> Result
     caller
         .if_match
         .require(loaded, UserView::standing(&before, &membership))?;
+    if caller.is_federated() && user::belongs_to_others(conn, caller.person())? {
+        return Err(Problem::new(
+            Code::Conflict,
+            "the account belongs to others too: sign in with its password to change it",
+        ));
+    }
     let now = caller.now();
     let mut person = before.clone();
     person.name = form

@@ -270,16 +270,22 @@ fn allowed(
         ));
     }
     if less && before.role == Role::Operator {
-        lock::exclusive(conn, lock::Key::named("operators"))?;
-        if store::active_operators(conn)? < 2 {
-            return Err(Problem::new(Code::Conflict, "this is the last operator"));
-        }
+        spare_last_operator(conn, before.person_id)?;
+    }
+    Ok(())
+}
+
+/// 409 where no other operator could sign in with a password: an identity provider may be away, or set up wrongly.
+pub fn spare_last_operator(conn: &mut Connection, person: PersonId) -> Result<(), Problem> {
+    lock::exclusive(conn, lock::Key::named("operators"))?;
+    if store::other_operators(conn, person)? == 0 {
+        return Err(Problem::new(Code::Conflict, "this is the last operator"));
     }
     Ok(())
 }
 
 /// Whether somebody belongs to several tenants, which one of them does not see by itself.
-fn belongs_to_others(conn: &mut Connection, person: PersonId) -> Result<bool, Problem> {
+pub fn belongs_to_others(conn: &mut Connection, person: PersonId) -> Result<bool, Problem> {
     widely(conn, |conn| Ok(store::users_of(conn, person, None)?.len() > 1))
 }
 

@@ -20,7 +20,9 @@ use super::opaque::Opaque;
 use super::second_factor;
 use super::store::standing;
 use crate::db::schema::{refresh_tokens, sessions};
-use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, SessionId, SessionNoun, TenantId, lock};
+use crate::db::{
+    Connection, Id, IdentityProviderId, Moment, PROVIDER, PersonId, SessionId, SessionNoun, TenantId, lock,
+};
 use crate::http::client;
 use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::problem::Problem;
@@ -77,9 +79,11 @@ impl Policy {
         }
     }
 
-    /// Whether this person may do nothing before there is a second factor.
-    fn must_enrol(self, conn: &mut Connection, person: PersonId, role: Role) -> Result<bool, Problem> {
-        Ok(self.staff_need_second_factor && role.is_staff() && !second_factor::is_confirmed(conn, person)?)
+    /// Whether whoever has this session may do nothing before there is a second factor. How many factors an identity
+    /// provider asks for is a matter between it and its people.
+    fn must_enrol(self, conn: &mut Connection, session: &Session, role: Role) -> Result<bool, Problem> {
+        let needed = self.staff_need_second_factor && role.is_staff() && session.provider_id.is_none();
+        Ok(needed && !second_factor::is_confirmed(conn, session.person_id)?)
     }
 }
 
@@ -105,6 +109,8 @@ pub struct Session {
     pub expires_at: Moment,
     /// When it was ended.
     pub ended_at: Option<Moment>,
+    /// The identity provider that the person signed in with.
+    pub provider_id: Option<IdentityProviderId>,
 }
 
 /// One refresh token, as it is kept.
@@ -134,14 +140,16 @@ pub struct Lasting {
     pub role: Role,
     /// Whether a second factor has to be set up first.
     pub must_enrol: bool,
+    /// The identity provider that the person signed in with.
+    pub provider: Option<IdentityProviderId>,
     /// The next refresh token.
     pub refresh_token: String,
 }
 
-/// Begins a session for somebody whose sign-in was checked.
+/// Begins a session for somebody whose sign-in was checked, here or by an identity provider.
 pub fn begin(
     conn: &mut Connection,
-    (member, name): (&Membership, &str),
+    (member, name, provider): (&Membership, &str, Option<IdentityProviderId>),
     client: &Client,
     policy: Policy,
     now: Moment,
@@ -156,16 +164,21 @@ pub fn begin(
         last_used_at: now,
         expires_at: now.plus(policy.lifetime),
         ended_at: None,
+        provider_id: provider,
     };
     store::create(conn, &session)?;
     let owner = Owner::of(&session, (member.role, name.to_owned()), client.address);
-    let data = json!({"agent": session.agent});
+    let data = match provider {
+        None => json!({"agent": session.agent}),
+        Some(id) => json!({"agent": session.agent, "by": "sso", "identity_provider_id": id}),
+    };
     note(conn, &session, EventKind::SignedIn, &owner.actor, data, now)?;
     Ok(Lasting {
         id: session.id,
         membership: (member.tenant_id, member.person_id),
         role: member.role,
-        must_enrol: policy.must_enrol(conn, member.person_id, member.role)?,
+        must_enrol: policy.must_enrol(conn, &session, member.role)?,
+        provider,
         refresh_token: next_token(conn, &session, policy, now)?,
     })
 }
@@ -240,7 +253,8 @@ pub fn refresh(
         id: session.id,
         membership: (session.tenant_id, session.person_id),
         role,
-        must_enrol: policy.must_enrol(conn, session.person_id, role)?,
+        must_enrol: policy.must_enrol(conn, &session, role)?,
+        provider: session.provider_id,
         refresh_token: next_token(conn, &session, policy, now)?,
     }))
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::{Client, RefreshToken, Session};
 use crate::db::schema::{refresh_tokens, sessions};
-use crate::db::{Connection, Moment, PersonId, SessionId, TenantId};
+use crate::db::{Connection, IdentityProviderId, Moment, PersonId, SessionId, TenantId};
 use crate::problem::Problem;
 
 /// Adds a session.
@@ -87,6 +87,23 @@ pub fn end_all(
     Ok(diesel::update(rows)
         .set(sessions::ended_at.eq(Some(now)))
         .execute(conn)?)
+}
+
+/// Ends the sessions of those who signed in with an identity provider.
+pub fn end_of_provider(
+    conn: &mut Connection,
+    tenant: TenantId,
+    provider: IdentityProviderId,
+    now: Moment,
+) -> Result<(), Problem> {
+    let rows = sessions::table
+        .filter(sessions::tenant_id.eq(tenant))
+        .filter(sessions::provider_id.eq(provider))
+        .filter(sessions::ended_at.is_null());
+    diesel::update(rows)
+        .set(sessions::ended_at.eq(Some(now)))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// The sessions of a person that go on, the oldest first.

@@ -1,0 +1,121 @@
+//! Queries over identity providers and the subjects they vouch for.
+
+use diesel::prelude::*;
+
+use super::model::{ExternalIdentity, IdentityProvider};
+use crate::db::schema::{external_identities, identity_providers, memberships};
+use crate::db::{Connection, IdentityProviderId, PersonId, TenantId, on_each};
+use crate::problem::Problem;
+
+/// The provider of this id, whosoever it is.
+pub fn find(conn: &mut Connection, id: IdentityProviderId) -> Result<Option<IdentityProvider>, Problem> {
+    Ok(identity_providers::table
+        .filter(identity_providers::id.eq(id))
+        .select(IdentityProvider::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// Whether the provider of this id is the tenant's.
+pub fn is_of(conn: &mut Connection, tenant: TenantId, id: &str) -> Result<bool, Problem> {
+    match id.parse() {
+        Ok(id) => Ok(find(conn, id)?.is_some_and(|provider| provider.tenant_id == tenant)),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether a provider still lets people in, asked in the transaction of a write.
+pub fn is_open(conn: &mut Connection, tenant: TenantId, id: IdentityProviderId) -> Result<bool, Problem> {
+    let row = identity_providers::table
+        .find((tenant, id))
+        .select(identity_providers::disabled);
+    Ok(row.first(conn).optional()? == Some(false))
+}
+
+/// The providers with this issuer.
+pub fn of_issuer(conn: &mut Connection, issuer: &str) -> Result<Vec<IdentityProvider>, Problem> {
+    let found = on_each!(conn, conn => identity_providers::table
+        .filter(identity_providers::issuer.eq(issuer))
+        .select(IdentityProvider::as_select())
+        .load(conn));
+    Ok(found?)
+}
+
+/// Providers after `after`, the oldest first.
+pub fn list(
+    conn: &mut Connection,
+    after: Option<IdentityProviderId>,
+    limit: i64,
+) -> Result<Vec<IdentityProvider>, Problem> {
+    let mut query = identity_providers::table
+        .order(identity_providers::id)
+        .limit(limit)
+        .select(IdentityProvider::as_select())
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(identity_providers::id.gt(after));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// Adds a provider.
+pub fn create(conn: &mut Connection, provider: &IdentityProvider) -> Result<(), Problem> {
+    diesel::insert_into(identity_providers::table)
+        .values(provider)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Saves a provider, guarded by the version it was loaded at.
+pub fn save(conn: &mut Connection, provider: &IdentityProvider, loaded: i32) -> Result<(), Problem> {
+    let row = identity_providers::table
+        .find((provider.tenant_id, provider.id))
+        .filter(identity_providers::version.eq(loaded));
+    match diesel::update(row).set(provider).execute(conn)? {
+        1 => Ok(()),
+        _ => Err(Problem::lost_race()),
+    }
+}
+
+/// Removes a provider and forgets whom it has vouched for; who is vouched for by nobody any more needs a password.
+pub fn remove(conn: &mut Connection, provider: &IdentityProvider) -> Result<(), Problem> {
+    let (tenant, id) = (provider.tenant_id, provider.id);
+    let links = external_identities::table
+        .filter(external_identities::tenant_id.eq(tenant))
+        .filter(external_identities::provider_id.eq(id));
+    let people: Vec<PersonId> = links.select(external_identities::person_id).load(conn)?;
+    diesel::delete(links).execute(conn)?;
+    diesel::delete(identity_providers::table.find((tenant, id))).execute(conn)?;
+    let others = external_identities::table
+        .filter(external_identities::tenant_id.eq(tenant))
+        .select(external_identities::person_id);
+    let left = memberships::table
+        .filter(memberships::tenant_id.eq(tenant))
+        .filter(memberships::person_id.eq_any(people))
+        .filter(memberships::person_id.ne_all(others));
+    diesel::update(left)
+        .set(memberships::federated.eq(false))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Who a subject of a provider is.
+pub fn person_of(
+    conn: &mut Connection,
+    provider: &IdentityProvider,
+    subject: &str,
+) -> Result<Option<PersonId>, Problem> {
+    let found = on_each!(conn, conn => external_identities::table
+        .find((provider.tenant_id, provider.id, subject))
+        .select(external_identities::person_id)
+        .first(conn));
+    Ok(found.optional()?)
+}
+
+/// Remembers who a subject is.
+pub fn link(conn: &mut Connection, identity: &ExternalIdentity) -> Result<(), Problem> {
+    diesel::insert_into(external_identities::table)
+        .values(identity)
+        .execute(conn)?;
+    Ok(())
+}
