@@ -130,18 +130,17 @@ impl Worker {
         if !self.db.read(Scope::of_system(), journal::any_unsealed).await? {
             return Ok(Step::Idle);
         }
-        let mut step = Step::Idle;
         for _ in 0..SEALED_AT_ONCE {
             let chain = self.chain.clone();
             let sealed = self
                 .db
                 .write(Scope::of_system(), move |conn| journal::seal(conn, &chain));
-            match sealed.await? {
-                0 => break,
-                _ => step = Step::Worked,
+            // What was written meanwhile shares a transaction later.
+            if sealed.await? < journal::SEALED_TOGETHER {
+                return Ok(Step::Idle);
             }
         }
-        Ok(step)
+        Ok(Step::Worked)
     }
 
     /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys.

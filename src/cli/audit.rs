@@ -37,7 +37,7 @@ enum AuditCommand {
 struct VerifyArgs {
     /// Only the chain of this tenant
     #[arg(long)]
-    tenant: Option<TenantId>,
+    tenant_id: Option<TenantId>,
     /// A line of JSON for each tenant
     #[arg(long)]
     json: bool,
@@ -68,7 +68,7 @@ async fn verify(args: VerifyArgs) -> Result<(), Failure> {
     };
     let (mut chains, mut broken) = (0_u64, 0_u64);
     let mut after = None;
-    while let Some((tenant, name)) = next(&db, args.tenant, after).await? {
+    while let Some((tenant, name)) = next(&db, args.tenant_id, after).await? {
         let walk = Walk::begin(key.clone(), tenant, anchors.remove(&tenant));
         let report = go(&db, walk, tenant).await?;
         let line = if args.json {
@@ -81,7 +81,7 @@ async fn verify(args: VerifyArgs) -> Result<(), Failure> {
         broken += u64::from(!report.is_intact());
         after = Some(tenant);
     }
-    if let Some(gone) = anchors.keys().next().filter(|_| args.tenant.is_none()) {
+    if let Some(gone) = anchors.keys().next().filter(|_| args.tenant_id.is_none()) {
         return Err(format!("there is no chain of the tenant {gone}, and there was one").into());
     }
     if broken > 0 {

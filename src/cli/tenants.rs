@@ -162,14 +162,13 @@ fn note(
     data: serde_json::Value,
     now: Moment,
 ) -> Result<(), Problem> {
-    let seq = journal::next_seq(conn, tenant, tenant)?;
     let subject = (SubjectKind::Tenant, tenant);
-    let event = Event::new(
+    let event = Event::next(
         EventKind::TenantErased,
         subject,
-        (tenant, seq),
+        tenant,
         (&Actor::system(), now),
         data,
     );
-    journal::record(conn, &event, &[])
+    journal::append(conn, event, &[])
 }

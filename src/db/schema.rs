@@ -33,6 +33,7 @@ diesel::table! {
         disabled -> Bool,
         created_at -> Instant,
         updated_at -> Instant,
+        confirmed -> Bool,
     }
 }
 

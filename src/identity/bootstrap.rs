@@ -6,7 +6,7 @@ use serde_json::json;
 use super::model::{Membership, Person, Plan, Role, Tenant};
 use super::{password, store};
 use crate::db::schema::memberships;
-use crate::db::{Connection, Db, Id, Moment, PROVIDER, Scope, lock};
+use crate::db::{Connection, Db, Moment, PROVIDER, Scope, lock};
 use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -80,15 +80,9 @@ fn create(conn: &mut Connection, email: &str, hash: &str, now: Moment) -> Result
         store::create_tenant(conn, &provider, &[], &[], &[])?;
     }
     let operator = Person {
-        id: Id::at(now),
-        email: email.to_owned(),
-        name: "Operator".to_owned(),
         password_hash: Some(hash.to_owned()),
-        locale: "en".to_owned(),
-        time_zone: "UTC".to_owned(),
-        disabled: false,
-        created_at: now,
-        updated_at: now,
+        confirmed: true,
+        ..Person::new(email.to_owned(), "Operator", ("en", "UTC"), now)
     };
     store::create_person(conn, &operator)?;
     let membership = Membership::new(PROVIDER, operator.id, Role::Operator, now);

@@ -15,7 +15,10 @@ use crate::db::{Connection, Moment, PROVIDER, PersonId, Scope, SessionId, Tenant
 use crate::problem::Problem;
 
 /// What stands where a name was.
-pub const ERASED: &str = "Erased";
+const ERASED: &str = "Erased";
+
+/// What an address ends with that was erased: `….invalid` is nobody's (RFC 2606 §2).
+pub const NOBODY: &str = "@erased.invalid";
 
 /// The scope of a tenant's rows, for whoever has the database itself; the provider is none.
 pub fn scope_of(conn: &mut Connection, id: TenantId) -> Result<Scope, Problem> {
@@ -51,9 +54,6 @@ pub fn sessions_of(
 pub fn shut(conn: &mut Connection, id: TenantId, now: Moment) -> Result<bool, Problem> {
     lock::exclusive(conn, lock::Key::of(id))?;
     let before = find(conn, id)?;
-    if before.disabled && before.name == ERASED {
-        return Ok(false);
-    }
     let after = Tenant {
         name: ERASED.to_owned(),
         disabled: true,
@@ -116,14 +116,13 @@ pub fn forget(conn: &mut Connection, tenant: TenantId, ids: &[PersonId], now: Mo
         .filter(service_requests::tenant_id.ne(tenant));
     let unknown: Vec<PersonId> = people::table
         .filter(people::id.eq_any(ids.to_vec()))
-        .filter(people::name.ne(ERASED))
         .filter(diesel::dsl::not(diesel::dsl::exists(members)))
         .filter(diesel::dsl::not(diesel::dsl::exists(requesters)))
         .select(people::id)
         .load(conn)?;
     for id in &unknown {
         let nobody = (
-            people::email.eq(format!("{id}@erased.invalid")),
+            people::email.eq(format!("{id}{NOBODY}")),
             people::name.eq(ERASED),
             people::password_hash.eq(None::<String>),
             people::locale.eq("en"),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::db::schema::{memberships, people, tenant_contacts, tenants};
-use crate::db::{ContactId, Moment, PROVIDER, PersonId, TenantId, text_enum};
+use crate::db::{ContactId, Id, Moment, PROVIDER, PersonId, TenantId, text_enum};
 use crate::journal::Side;
 
 text_enum! {
@@ -109,6 +109,31 @@ pub struct Person {
     pub created_at: Moment,
     /// When it last changed.
     pub updated_at: Moment,
+    /// Whether the password is of whoever reads the mail of the address, or of an operator's making.
+    pub confirmed: bool,
+}
+
+impl Person {
+    /// Somebody without a password.
+    pub fn new(email: String, name: &str, (locale, time_zone): (&str, &str), now: Moment) -> Self {
+        Self {
+            id: Id::at(now),
+            email,
+            name: name.trim().to_owned(),
+            password_hash: None,
+            locale: locale.to_owned(),
+            time_zone: time_zone.to_owned(),
+            disabled: false,
+            created_at: now,
+            updated_at: now,
+            confirmed: false,
+        }
+    }
+
+    /// Whether there is an account that its owner has: who was only given a password by somebody has none yet.
+    pub fn has_account(&self) -> bool {
+        self.password_hash.is_some() && self.confirmed
+    }
 }
 
 /// What a person is at a tenant.

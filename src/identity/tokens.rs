@@ -128,14 +128,19 @@ impl Tokens {
     }
 }
 
+/// The header of a token, of one with nothing in it that would have to be obeyed: extensions (RFC 7515 §4.1.11), or keys
+/// that it brings along or says where to get (RFC 8725 §3.10).
+pub fn plain_header(token: &str) -> Option<Header> {
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    let brings_keys =
+        header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some();
+    (!brings_keys && header.crit.is_none()).then_some(header)
+}
+
 /// The name of the key that a token says it is signed with, if its header is like those that we write.
 fn named_key(token: &str) -> Result<String, Problem> {
-    let header = jsonwebtoken::decode_header(token).map_err(|_| refused())?;
-    if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
-        return Err(refused());
-    }
-    // Keys that a token brings along, or says where to get (RFC 8725 §3.10).
-    if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
+    let header = plain_header(token).ok_or_else(refused)?;
+    if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
         return Err(refused());
     }
     header.kid.ok_or_else(refused)

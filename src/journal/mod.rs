@@ -19,11 +19,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use chain::{ChainKey, Seal};
-pub use sealing::{Head, any_unsealed, erase, erase_all, head, seal, unsealed};
+pub use sealing::{Head, SEALED_TOGETHER, any_unsealed, erase, erase_all, head, seal, unsealed};
 pub use view::ActorView;
 
 use crate::db::schema::{events, unread_events};
-use crate::db::{Connection, EventId, Id, Json, Moment, PersonId, SubjectId, TenantId, on_each, text_enum};
+use crate::db::{
+    Connection, EventId, Id, Json, Moment, PersonId, SubjectId, TenantId, lock, on_each, text_enum,
+};
 use crate::problem::Problem;
 
 text_enum! {
@@ -208,6 +210,17 @@ impl Event {
         }
     }
 
+    /// The next event about `subject`, whose number [`append`] finds.
+    pub fn next<T>(
+        kind: EventKind,
+        subject: (SubjectKind, Id<T>),
+        tenant_id: TenantId,
+        actor_at: (&Actor, Moment),
+        data: Value,
+    ) -> Self {
+        Self::new(kind, subject, (tenant_id, 0), actor_at, data)
+    }
+
     /// An event about what has no history of its own: it is its own subject.
     pub fn alone(
         kind: EventKind,
@@ -256,6 +269,18 @@ pub fn changes(before: Value, after: Value) -> Value {
     serde_json::json!({"from": from, "to": to})
 }
 
+/// Writes the next event of its subject, under the lock of that.
+pub fn append(conn: &mut Connection, event: Event, readers: &[Reader]) -> Result<(), Problem> {
+    lock::exclusive(conn, lock::Key::of(event.subject_id))?;
+    let last: Option<i32> = events::table
+        .filter(events::tenant_id.eq(event.tenant_id))
+        .filter(events::subject_id.eq(event.subject_id))
+        .select(diesel::dsl::max(events::seq))
+        .first(conn)?;
+    let seq = last.unwrap_or(0).saturating_add(1);
+    record(conn, &Event { seq, ..event }, readers)
+}
+
 /// Writes an event, and a row for each reader that has to act on it.
 pub fn record(conn: &mut Connection, event: &Event, readers: &[Reader]) -> Result<(), Problem> {
     let seal = Seal::of(event)?;
@@ -293,16 +318,6 @@ pub fn history<T>(
         query = query.filter(events::internal.eq(false));
     }
     Ok(query.load(conn)?)
-}
-
-/// The place of the next event of a subject; the caller holds a lock on it.
-pub fn next_seq<T>(conn: &mut Connection, tenant: TenantId, subject: Id<T>) -> Result<i32, Problem> {
-    let last: Option<i32> = events::table
-        .filter(events::tenant_id.eq(tenant))
-        .filter(events::subject_id.eq(subject.of::<crate::db::SubjectNoun>()))
-        .select(diesel::dsl::max(events::seq))
-        .first(conn)?;
-    Ok(last.unwrap_or(0).saturating_add(1))
 }
 
 /// One event.

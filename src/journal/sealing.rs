@@ -8,13 +8,14 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
+use super::EventKind;
 use super::chain::{ChainKey, Seal, Written};
 use crate::db::schema::{audit_heads, events};
 use crate::db::{Connection, EventId, Json, Link, Moment, SubjectId, TenantId, lock, save_links};
 use crate::problem::Problem;
 
 /// How many events one transaction seals: it holds up the one writer of SQLite for some milliseconds.
-pub const CHUNK: usize = 200;
+pub const SEALED_TOGETHER: usize = 200;
 
 /// Where the chain of a tenant ends.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -52,19 +53,19 @@ pub fn any_unsealed(conn: &mut Connection) -> Result<bool, Problem> {
         .is_some())
 }
 
-/// Seals what waits, [`CHUNK`] events at most; how many there were.
+/// Seals what waits, [`SEALED_TOGETHER`] events at most; how many there were.
 pub fn seal(conn: &mut Connection, key: &ChainKey) -> Result<usize, Problem> {
     let mut tenants: Vec<TenantId> = events::table
         .filter(events::chain_seq.is_null())
         .order((events::tenant_id, events::id))
-        .limit(i64::try_from(CHUNK).unwrap_or(i64::MAX))
+        .limit(i64::try_from(SEALED_TOGETHER).unwrap_or(i64::MAX))
         .select(events::tenant_id)
         .load(conn)?;
     // In order, so that two who seal never wait for each other.
     tenants.dedup();
     let mut sealed = 0;
     for tenant in tenants {
-        let room = CHUNK.saturating_sub(sealed);
+        let room = SEALED_TOGETHER.saturating_sub(sealed);
         if room > 0 {
             sealed += lengthen(conn, key, tenant, room)?;
         }
@@ -241,6 +242,8 @@ pub fn erase(conn: &mut Connection, tenant: TenantId, ids: &[EventId]) -> Result
 pub fn erase_all(conn: &mut Connection, tenant: TenantId, limit: i64) -> Result<usize, Problem> {
     let ids: Vec<EventId> = events::table
         .filter(events::tenant_id.eq(tenant))
+        // What says that something was erased is to be compared with what verifying finds.
+        .filter(events::kind.ne(EventKind::TenantErased))
         .filter(events::salt.is_not_null().or(events::actor_name.ne("")))
         .order(events::id)
         .limit(limit)

@@ -105,15 +105,14 @@ async fn retry(
             );
         }
         let again = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
-        let seq = journal::next_seq(conn, again.tenant_id, again.id)?;
-        let event = Event::new(
+        let event = Event::next(
             EventKind::DeliveryRetried,
             (SubjectKind::Delivery, again.id),
-            (again.tenant_id, seq),
+            again.tenant_id,
             (&caller.actor(), caller.now()),
             json!({"recipient": again.recipient, "from": found.state, "to": again.state, "error": found.error}),
         );
-        journal::record(conn, &event.internal(), &[])?;
+        journal::append(conn, event.internal(), &[])?;
         Answer::ok(&DeliveryView::from(again))
     });
     done.await

@@ -5,10 +5,8 @@ use diesel::prelude::*;
 use super::model::{Delivery, DeliveryState};
 use crate::db::schema::{deliveries, told, unread_events};
 use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId};
+use crate::identity::custody::NOBODY;
 use crate::problem::Problem;
-
-/// What stands where an address was: `….invalid` is nobody's (RFC 2606 §2).
-const NOBODY: &str = "@erased.invalid";
 
 /// The messages on behalf of a tenant after `after`, oldest first.
 pub fn page(
@@ -38,7 +36,6 @@ pub fn stop(conn: &mut Connection, tenant: TenantId) -> Result<(), Problem> {
         .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Leased]));
     let suppressed = (
         deliveries::state.eq(DeliveryState::Suppressed),
-        deliveries::error.eq(Some("erased")),
         deliveries::lease_owner.eq(None::<EventId>),
         deliveries::lease_until.eq(None::<Moment>),
     );
@@ -59,7 +56,7 @@ pub fn erase(conn: &mut Connection, tenant: TenantId, limit: i64) -> Result<usiz
         let nobody = (
             deliveries::recipient.eq(format!("{id}{NOBODY}")),
             deliveries::name.eq(""),
-            deliveries::error.eq(None::<String>),
+            deliveries::error.eq(Some("erased")),
         );
         diesel::update(deliveries::table.find((tenant, id)))
             .set(nobody)

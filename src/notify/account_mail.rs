@@ -42,7 +42,7 @@ pub fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<
 pub fn page(conn: &mut Connection, event: &Event) -> Result<&'static str, Problem> {
     let id: PersonId = event.subject_id.of();
     let person = identity::store::person(conn, id)?;
-    let has_account = person.is_some_and(|person| person.password_hash.is_some());
+    let has_account = person.is_some_and(|person| person.has_account());
     Ok(if event.kind == EventKind::UserInvited && has_account {
         "invitation"
     } else {

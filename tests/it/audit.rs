@@ -1,8 +1,5 @@
 //! The audit as it is read, and what is in it of those who were refused.
 
-use std::process::Command;
-
-use allclear::db::Location;
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -371,18 +368,8 @@ async fn a_refused_sign_in_is_heard_of_where_the_account_is() {
 async fn commands_that_change_something_or_let_somebody_in_are_in_the_audit() {
     let stage = Stage::set().await;
     let desk = &stage.desk;
-    let settings = desk.settings();
     let run = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_allclear"));
-        command
-            .args(words)
-            .arg("--data-dir")
-            .arg(&settings.data_dir)
-            .env("ALLCLEAR_SECRET", settings.secret.as_ref().unwrap());
-        if let Location::Postgres(url) = &settings.database {
-            command.env("DATABASE_URL", url);
-        }
-        let output = command.output().unwrap();
+        let output = desk.command(words).output().unwrap();
         assert!(
             output.status.success(),
             "{}",

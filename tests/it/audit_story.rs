@@ -58,6 +58,9 @@ impl Story {
         assert_eq!(event["kind"], kind, "{operation}: {event}");
         let by = (!who.id.is_empty()).then_some(who.id.as_str());
         assert_eq!(event["actor"]["id"].as_str(), by, "{operation}: {event}");
+        // What is added to an account or a request (a second factor, watchers) is nothing new by itself.
+        let is_new = kind.ends_with("_created") || ["region_added", "service_added"].contains(&kind);
+        assert!(!is_new || event["data"]["to"].is_object(), "{operation}: {event}");
         answer
     }
 

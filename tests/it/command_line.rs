@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::desk::{Database, PASSWORD};
 
 const SECRET: &str = "a secret of the tests, long enough to be one";
-const COMMANDS: [&str; 9] = [
-    "serve", "demo", "migrate", "replay", "spec", "rights", "keys", "tenants", "token",
+const COMMANDS: [&str; 10] = [
+    "serve", "demo", "migrate", "replay", "spec", "rights", "keys", "tenants", "audit", "token",
 ];
 
 /// The binary in `home`, with nothing of this process's environment.

@@ -31,6 +31,8 @@ struct Wall {
     own_session: String,
     /// What names something of Contoso's, by what it is.
     theirs: Vec<(String, String)>,
+    /// The addresses of a user, somebody invited and a contact of Contoso's, with who they are.
+    addresses: Vec<(String, String)>,
     /// What no answer to Adatum may have in it.
     traces: BTreeSet<String>,
     before: Vec<String>,
@@ -80,6 +82,11 @@ impl Wall {
         // Contoso's administrator has a session too, and a contact that is no user.
         let bob = desk.again(&stage.bob).await;
         bob.get("/v1/me").await.ok();
+        let form = json!({
+            "incident_id": null, "severity": "d", "subject": "By telephone", "description": "It hums.", "service": "sign-in",
+            "tenant_id": stage.contoso["id"], "requester": {"email": "cleo@contoso.example", "name": "Cleopatra"},
+        });
+        stage.ada.post("/v1/service-requests", form).await.created();
         desk.drain().await;
         let mut wall = Self {
             spec: Spec::of_the_code(),
@@ -88,6 +95,7 @@ impl Wall {
             own_key,
             own_session: text(&own[0]["id"]),
             theirs: Vec::new(),
+            addresses: Vec::new(),
             traces: BTreeSet::new(),
             before: Vec::new(),
             wrong: Vec::new(),
@@ -118,15 +126,15 @@ impl Wall {
                 let rows = lines(
                     &mut conn,
                     &format!(
-                        "SELECT DISTINCT {0}::text AS line FROM {1} t WHERE {0} IS NOT NULL AND {2}",
-                        column, table.name, "TENANT"
-                    )
-                    .replace("TENANT", &whose(of_tenants, &format!("{tenant}::text"), &contoso)),
+                        "SELECT DISTINCT {column}::text AS line FROM {} t WHERE {column} IS NOT NULL AND {}",
+                        table.name,
+                        whose(of_tenants, &format!("{tenant}::text"), &contoso)
+                    ),
                     &format!(
-                        "SELECT DISTINCT hex({0}) AS line FROM {1} t WHERE {0} IS NOT NULL AND {2}",
-                        column, table.name, "TENANT"
-                    )
-                    .replace("TENANT", &whose(of_tenants, &format!("hex({tenant})"), &contoso)),
+                        "SELECT DISTINCT hex({column}) AS line FROM {} t WHERE {column} IS NOT NULL AND {}",
+                        table.name,
+                        whose(of_tenants, &format!("hex({tenant})"), &contoso)
+                    ),
                 );
                 let ids = rows.iter().map(|id| Uuid::parse_str(id).unwrap().to_string());
                 theirs.extend(ids.map(|id| (id, format!("{}.{column}", table.name))));
@@ -161,6 +169,7 @@ impl Wall {
         let words = [
             "contoso",
             "\"Ivy\"",
+            "\"Cleopatra\"",
             "\"bob\"",
             "\"Pager\"",
             "Mail is down",
@@ -170,6 +179,16 @@ impl Wall {
         ];
         self.traces.extend(words.map(str::to_owned));
         self.traces.insert(text(&self.cast.request["reference"]));
+        let people = |id: &str| {
+            format!("SELECT email || ' ' || {id} AS line FROM people WHERE email LIKE '%@contoso.example'")
+        };
+        let people = lines(&mut conn, &people("id::text"), &people("hex(id)"));
+        self.addresses = people
+            .iter()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(email, id)| (email.to_owned(), Uuid::parse_str(id).unwrap().to_string()))
+            .collect();
+        assert!(self.addresses.len() >= 3, "{:?}", self.addresses);
         self.before = self.rows_of_theirs();
         assert!(self.before.len() > 50, "Contoso has little");
     }
@@ -404,7 +423,11 @@ async fn what_is_another_tenants_is_nowhere_in_any_body() {
     let mut wall = Wall::build().await;
     let callers = wall.callers.clone();
     let mut theirs = wall.theirs.clone();
-    theirs.push(("address".to_owned(), wall.cast.stage.bob.email.clone()));
+    theirs.extend(
+        wall.addresses
+            .iter()
+            .map(|(address, _)| ("address".to_owned(), address.clone())),
+    );
     let operations: Vec<Operation> = wall.spec.operations();
     let mut tried = BTreeSet::new();
     for operation in operations {
@@ -437,9 +460,11 @@ async fn what_is_another_tenants_is_nowhere_in_any_body() {
                         .await;
                     let reply = wall.send(&operation, caller, &path, Some(&form)).await;
                     // Whoever names an address gets the id of its person, who is the same at every tenant.
-                    let person = wall.cast.stage.bob.id.clone();
-                    let sent = [id.as_str(), &person];
-                    wall.no_trace(&what, &reply, if is_address { &sent } else { &sent[..1] });
+                    let person = wall.addresses.iter().find(|(address, _)| address == id);
+                    let mut sent = vec![id.clone()];
+                    sent.extend(person.map(|(_, person)| person.clone()));
+                    let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
+                    wall.no_trace(&what, &reply, &sent);
                     wall.no_difference(&what, (&reply, id), (&control, &nothing));
                     tried.insert(format!("{} {pointer}", operation.id));
                 }
@@ -455,7 +480,11 @@ async fn what_is_another_tenants_is_nowhere_in_any_list_however_it_is_asked_for(
     let mut wall = Wall::build().await;
     let callers = wall.callers.clone();
     let mut theirs = wall.theirs.clone();
-    theirs.push(("address".to_owned(), wall.cast.stage.bob.email.clone()));
+    theirs.extend(
+        wall.addresses
+            .iter()
+            .map(|(address, _)| ("address".to_owned(), address.clone())),
+    );
     let operations = wall
         .spec
         .operations()

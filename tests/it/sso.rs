@@ -422,11 +422,11 @@ async fn what_is_no_access_token_for_the_desk_is_none_of_its_bearer_tokens() {
         (json!({"sub": "lee", "exp": null}), 401),
         (json!({"sub": "lee", "exp": "tomorrow"}), 401),
     ] {
-        let reply = desk
-            .with_token(&issuer.signs(&claims(changes.clone())))
-            .get("/v1/me")
-            .await;
-        assert_eq!(reply.status, status, "{changes}: {}", reply.body);
+        let caller = desk.with_token(&issuer.signs(&claims(changes.clone())));
+        for turn in ["new", "remembered"] {
+            let reply = caller.get("/v1/me").await;
+            assert_eq!(reply.status, status, "{changes}, {turn}: {}", reply.body);
+        }
     }
 }
 
@@ -692,7 +692,17 @@ async fn who_has_no_good_address_no_role_or_no_standing_stays_out() {
         token.patch("/v1/me", change()).await.ok();
     }
     // A session that ended with its provider does not come back with it.
-    kim.get("/v1/incidents").await;
+    let grant = Browser::default().signs_in(desk, &contoso, "kim").await;
+    let kim = whoever(desk, &grant);
+    let change = || json!({"name": "Kim"});
+    kim.patch("/v1/me", change()).await.ok();
+    for disabled in [true, false] {
+        let set = json!({"disabled": disabled});
+        desk.operator.patch(&path(&contoso), set).await.ok();
+    }
+    kim.patch("/v1/me", change())
+        .await
+        .refused(401, "unauthenticated");
     let refresh = json!({"refresh_token": grant.body["refresh_token"]});
     desk.stranger()
         .post("/v1/auth/refresh", refresh)

@@ -63,7 +63,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "incidents.jsonl",
-        what: "the incidents that concern it, with their public timelines",
+        what: "the incidents that concern it, with their public timelines; active ones first, then the newest",
         schema: "IncidentView",
         write: |db, scope, _, lines| Box::pin(incidents(db, scope, lines)),
     },
@@ -92,8 +92,9 @@ pub fn page() -> String {
     let mut page = String::from(
         "# What is in this archive\n\nEverything that Allclear keeps of one customer organisation, in the form in which its \
          API shows it to the\nadministrator; the fields are described in the API's own document (`/openapi.json`). Each \
-         file has one JSON object a\nline, oldest first, in UTF-8; times are UTC (RFC 3339). `manifest.json` has the number \
-         of lines, the bytes and the\nSHA-256 of each file.\n\n| file | what | schema |\n|---|---|---|\n",
+         file has one JSON object a\nline, in UTF-8, oldest first where its row says nothing else; times are UTC (RFC 3339). \
+         `manifest.json` has the\nnumber of lines, the bytes and the SHA-256 of each file.\n\n| file | what | schema \
+         |\n|---|---|---|\n",
     );
     for Part {
         name, what, schema, ..

@@ -24,15 +24,14 @@ fn zone() -> String {
 pub fn note_minted(conn: &mut Connection, membership: &Membership, now: Moment) -> Result<(), Problem> {
     let (tenant, person) = (membership.tenant_id, membership.person_id);
     lock::exclusive(conn, lock::Key::of(person))?;
-    let seq = journal::next_seq(conn, tenant, person)?;
-    let event = Event::new(
+    let event = Event::next(
         EventKind::TokenMinted,
         (SubjectKind::Person, person),
-        (tenant, seq),
+        tenant,
         (&Actor::system(), now),
         serde_json::json!({"role": membership.role}),
     );
-    journal::record(conn, &event, &[])
+    journal::append(conn, event, &[])
 }
 
 /// Chooses the membership that somebody signs in with.

@@ -58,14 +58,13 @@ pub fn change(conn: &mut Connection, caller: &Caller, form: &MyChange) -> Result
     membership.version = loaded.saturating_add(1);
     store::save_person(conn, &person)?;
     store::save_membership(conn, &membership, loaded)?;
-    let seq = journal::next_seq(conn, caller.tenant(), person.id)?;
-    let event = Event::new(
+    let event = Event::next(
         EventKind::UserChanged,
         (SubjectKind::Person, person.id),
-        (caller.tenant(), seq),
+        caller.tenant(),
         (&caller.actor(), now),
         journal::changes(described(&before), described(&person)),
     );
-    journal::record(conn, &event, &[])?;
+    journal::append(conn, event, &[])?;
     Ok(UserView::of(person, &membership))
 }

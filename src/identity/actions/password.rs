@@ -8,8 +8,8 @@ use crate::db::{Connection, Moment, PersonId, TenantId, lock, widely};
 use crate::identity::attempts;
 use crate::identity::keys::Secret;
 use crate::identity::mailed::{self, MailedKind};
-use crate::identity::model::{Person, side_of};
-use crate::identity::{mailed::MailedToken, session, store};
+use crate::identity::model::{Membership, Person, side_of};
+use crate::identity::{mailed::MailedToken, second_factor, session, store};
 use crate::journal::{self, Actor, Event, EventKind, Reader, SubjectKind};
 use crate::problem::{Code, Problem};
 
@@ -52,11 +52,24 @@ pub fn set(conn: &mut Connection, token: &str, hash: &str, from: IpAddr, now: Mo
         kind,
         ..
     } = mailed::take(conn, token, now)?.ok_or_else(token_is_bad)?;
+    lock::exclusive(conn, lock::Key::of(person_id))?;
+    let person = store::person(conn, person_id)?.ok_or_else(token_is_bad)?;
+    if kind == MailedKind::Invitation {
+        if person.has_account() {
+            return Err(token_is_bad());
+        }
+        agree(conn, (tenant_id, person_id), now)?;
+    }
     let standing = store::standing(conn, person_id, tenant_id, None)?;
     standing.ok_or_else(token_is_bad)?;
-    let has_one = store::person(conn, person_id)?.is_some_and(|person| person.password_hash.is_some());
-    if kind == MailedKind::Invitation && has_one {
-        return Err(token_is_bad());
+    if !person.confirmed {
+        // Whoever was given the password before may have been somebody else.
+        second_factor::remove(conn, person_id)?;
+        let confirmed = Person {
+            confirmed: true,
+            ..person
+        };
+        store::save_person(conn, &confirmed)?;
     }
     replace(conn, (tenant_id, person_id), hash, from, now)
 }
@@ -68,19 +81,30 @@ pub fn accept(conn: &mut Connection, token: &str, from: IpAddr, now: Moment) -> 
         tenant_id, person_id, ..
     } = taken.ok_or_else(token_is_bad)?;
     lock::exclusive(conn, lock::Key::of(person_id))?;
-    let membership = store::membership(conn, tenant_id, person_id)?.ok_or_else(token_is_bad)?;
     let person = store::person(conn, person_id)?.ok_or_else(token_is_bad)?;
     // Who has no account yet accepts by choosing a password.
-    if person.password_hash.is_none() {
+    if !person.has_account() {
         return Err(token_is_bad());
     }
-    let mut accepted = membership.clone();
-    accepted.accepted = true;
-    accepted.version = membership.version.saturating_add(1);
-    accepted.updated_at = now;
-    store::save_membership(conn, &accepted, membership.version)?;
+    agree(conn, (tenant_id, person_id), now)?;
     let (whose, actor) = ((tenant_id, person_id), owner(&person, tenant_id, from));
     note(conn, EventKind::InvitationAccepted, whose, &actor, json!({}), now)
+}
+
+/// Whoever was asked belongs to the tenant from now on.
+fn agree(conn: &mut Connection, (tenant, person): (TenantId, PersonId), now: Moment) -> Result<(), Problem> {
+    let before = store::membership(conn, tenant, person)?.ok_or_else(token_is_bad)?;
+    if before.accepted {
+        return Ok(());
+    }
+    let loaded = before.version;
+    let accepted = Membership {
+        accepted: true,
+        version: loaded.saturating_add(1),
+        updated_at: now,
+        ..before
+    };
+    store::save_membership(conn, &accepted, loaded)
 }
 
 /// The answer to a token that cannot be used.
@@ -141,8 +165,7 @@ fn note(
     data: Value,
     now: Moment,
 ) -> Result<(), Problem> {
-    let seq = journal::next_seq(conn, tenant, person)?;
     let subject = (SubjectKind::Person, person);
-    let event = Event::new(kind, subject, (tenant, seq), (actor, now), data);
-    journal::record(conn, &event, &[Reader::Notify])
+    let event = Event::next(kind, subject, tenant, (actor, now), data);
+    journal::append(conn, event, &[Reader::Notify])
 }

@@ -45,14 +45,13 @@ pub fn remove(conn: &mut Connection, caller: &Caller, code: &str, seal: &Secret)
 }
 
 fn note(conn: &mut Connection, caller: &Caller, kind: EventKind, readers: &[Reader]) -> Result<(), Problem> {
-    let seq = journal::next_seq(conn, caller.tenant(), caller.person())?;
     let subject = (SubjectKind::Person, caller.person());
-    let event = Event::new(
+    let event = Event::next(
         kind,
         subject,
-        (caller.tenant(), seq),
+        caller.tenant(),
         (&caller.actor(), caller.now()),
         json!({}),
     );
-    journal::record(conn, &event, readers)
+    journal::append(conn, event, readers)
 }

@@ -250,15 +250,14 @@ pub fn change_tenant(
             services.as_ref().unwrap_or(&services_before),
         ),
     );
-    let seq = journal::next_seq(conn, id, id)?;
-    let event = Event::new(
+    let event = Event::next(
         EventKind::TenantChanged,
         (SubjectKind::Tenant, id),
-        (id, seq),
+        id,
         (&caller.actor(), now),
         data,
     );
-    journal::record(conn, &event, &[])?;
+    journal::append(conn, event, &[])?;
     store::tenant_view(conn, tenant)
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{language, zone};
-use crate::db::{Connection, Id, Moment, PROVIDER, PersonId, TenantId, lock, widely};
+use crate::db::{Connection, Moment, PROVIDER, PersonId, TenantId, lock, widely};
 use crate::identity::keys::Secret;
 use crate::identity::mailed::{self, MailedKind};
 use crate::identity::model::{Membership, Person, Role, UserView};
@@ -74,8 +74,8 @@ pub struct UserChange {
 
 /// Creates a user; the hash of the password, if one is given, is computed before the transaction.
 ///
-/// Somebody who is known already, as a contact or at another tenant, keeps the name and password that there are, and,
-/// unless an operator asks, has to agree: nobody learns from the answer who is whose customer.
+/// Somebody who is known at another tenant keeps the name and password that there are, and, unless an operator asks, has to
+/// agree: nobody learns from the answer who is whose customer. A mere contact is nobody's yet, and becomes this user.
 pub fn create_user(
     conn: &mut Connection,
     caller: &Caller,
@@ -87,9 +87,9 @@ pub fn create_user(
     let email = text::email_address(&form.email).unwrap_or_default();
     let now = caller.now();
     lock::exclusive(conn, lock::Key::named(&format!("person {email}")))?;
-    let (person, is_new) = match store::person_by_email(conn, &email)? {
-        None => (create_person(conn, form, email, password_hash, now)?, true),
-        Some(known) => (known, false),
+    let (person, is_own) = match store::person_by_email(conn, &email)? {
+        Some(known) if !is_mere_contact(conn, &known)? => (known, false),
+        known => (own_user(conn, caller, form, (email, known), password_hash)?, true),
     };
     if store::membership(conn, tenant_id, person.id)?.is_some() {
         let email = person.email;
@@ -99,7 +99,9 @@ pub fn create_user(
         ));
     }
     let mut membership = Membership::new(tenant_id, person.id, form.role, now);
-    membership.accepted = is_new || person.password_hash.is_none() || caller.is_staff();
+    // Whoever has a password for an account that is not confirmed may not be who reads the mail of its address.
+    let is_trusted = person.confirmed || person.password_hash.is_none();
+    membership.accepted = is_own || (caller.is_staff() && is_trusted);
     store::create_membership(conn, &membership)?;
     let view = UserView::of(person, &membership);
     // As the answer has it: of somebody who has not agreed yet no more than the address.
@@ -111,26 +113,41 @@ pub fn create_user(
     Ok(view)
 }
 
-fn create_person(
+/// Whether a person is no more than an address that somebody mentioned: no password, and a member nowhere.
+pub fn is_mere_contact(conn: &mut Connection, person: &Person) -> Result<bool, Problem> {
+    if person.password_hash.is_some() || person.disabled {
+        return Ok(false);
+    }
+    let id = person.id;
+    widely(conn, |conn| Ok(store::users_of(conn, id, None)?.is_empty()))
+}
+
+/// Somebody new, or a contact that becomes this user: what somebody called it may be known to another tenant only.
+fn own_user(
     conn: &mut Connection,
+    caller: &Caller,
     form: &NewUser,
-    email: String,
+    (email, contact): (String, Option<Person>),
     password_hash: Option<&str>,
-    now: Moment,
 ) -> Result<Person, Problem> {
+    let made = Person::new(email, &form.name, (&form.locale, &form.time_zone), caller.now());
     let person = Person {
-        id: Id::at(now),
-        email,
-        name: form.name.trim().to_owned(),
         password_hash: password_hash.map(str::to_owned),
-        locale: form.locale.clone(),
-        time_zone: form.time_zone.clone(),
-        disabled: false,
-        created_at: now,
-        updated_at: now,
+        // Whom a tenant's administrator gives a password may be somebody else.
+        confirmed: password_hash.is_some() && caller.is_staff(),
+        ..made
     };
-    store::create_person(conn, &person)?;
-    Ok(person)
+    let Some(contact) = contact else {
+        store::create_person(conn, &person)?;
+        return Ok(person);
+    };
+    let adopted = Person {
+        id: contact.id,
+        created_at: contact.created_at,
+        ..person
+    };
+    store::save_person(conn, &adopted)?;
+    Ok(adopted)
 }
 
 /// Sends an invitation (again) to a user who has not accepted yet.
@@ -337,16 +354,9 @@ fn note(
 ) -> Result<(), Problem> {
     let (tenant, person) = (membership.tenant_id, membership.person_id);
     lock::exclusive(conn, lock::Key::of(person))?;
-    let seq = journal::next_seq(conn, tenant, person)?;
     let subject = (SubjectKind::Person, person);
-    let event = Event::new(
-        kind,
-        subject,
-        (tenant, seq),
-        (&caller.actor(), caller.now()),
-        data,
-    );
-    journal::record(conn, &event, readers)
+    let event = Event::next(kind, subject, tenant, (&caller.actor(), caller.now()), data);
+    journal::append(conn, event, readers)
 }
 
 /// The tenant of a new user or key; a tenant's administrator makes those of its own tenant only.
@@ -382,22 +392,12 @@ pub fn find_or_create_contact(
     (email, name): (&str, &str),
     (locale, time_zone): (&str, &str),
     now: Moment,
-) -> Result<PersonId, Problem> {
+) -> Result<Person, Problem> {
     lock::exclusive(conn, lock::Key::named(&format!("person {email}")))?;
     if let Some(person) = store::person_by_email(conn, email)? {
-        return Ok(person.id);
+        return Ok(person);
     }
-    let person = Person {
-        id: Id::at(now),
-        email: email.to_owned(),
-        name: name.trim().to_owned(),
-        password_hash: None,
-        locale: locale.to_owned(),
-        time_zone: time_zone.to_owned(),
-        disabled: false,
-        created_at: now,
-        updated_at: now,
-    };
+    let person = Person::new(email.to_owned(), name, (locale, time_zone), now);
     store::create_person(conn, &person)?;
-    Ok(person.id)
+    Ok(person)
 }

@@ -80,17 +80,11 @@ pub fn create(
 
 /// The person that a key acts as.
 fn act_as(conn: &mut Connection, key: &ApiKey, role: Role, now: Moment) -> Result<(), Problem> {
+    // Nobody's (RFC 2606 §2).
+    let email = format!("{}@keys.invalid", key.id);
     let person = Person {
         id: key.id.of(),
-        // Nobody's (RFC 2606 §2).
-        email: format!("{}@keys.invalid", key.id),
-        name: key.name.clone(),
-        password_hash: None,
-        locale: "en".to_owned(),
-        time_zone: "UTC".to_owned(),
-        disabled: false,
-        created_at: now,
-        updated_at: now,
+        ..Person::new(email, &key.name, ("en", "UTC"), now)
     };
     crate::identity::store::create_person(conn, &person)?;
     let membership = Membership::new(key.tenant_id, person.id, role, now);

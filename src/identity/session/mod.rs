@@ -172,7 +172,11 @@ pub fn begin(
         None => json!({"agent": session.agent}),
         Some(id) => json!({"agent": session.agent, "by": "sso", "identity_provider_id": id}),
     };
-    note(conn, &session, EventKind::SignedIn, &owner.actor, data, now)?;
+    // The first of a session that nobody knows yet: its number needs no looking up.
+    let subject = (SubjectKind::Session, session.id);
+    let whose = (session.tenant_id, 1);
+    let event = Event::new(EventKind::SignedIn, subject, whose, (&owner.actor, now), data);
+    journal::record(conn, &event, &[])?;
     Ok(Lasting {
         id: session.id,
         membership: (member.tenant_id, member.person_id),
@@ -290,15 +294,14 @@ pub fn end_mine(conn: &mut Connection, caller: &Caller) -> Result<(), Problem> {
     if ended == 0 {
         return Ok(());
     }
-    let seq = journal::next_seq(conn, tenant, person)?;
-    let event = Event::new(
+    let event = Event::next(
         EventKind::SessionsEnded,
         (SubjectKind::Person, person),
-        (tenant, seq),
+        tenant,
         (&caller.actor(), now),
         json!({"sessions": ended}),
     );
-    journal::record(conn, &event, &[])
+    journal::append(conn, event, &[])
 }
 
 /// Whose a session is, as the history knows them.
@@ -346,8 +349,7 @@ fn note(
     now: Moment,
 ) -> Result<(), Problem> {
     lock::exclusive(conn, lock::Key::of(session.id))?;
-    let seq = journal::next_seq(conn, session.tenant_id, session.id)?;
     let subject = (SubjectKind::Session, session.id);
-    let event = Event::new(kind, subject, (session.tenant_id, seq), (actor, now), data);
-    journal::record(conn, &event, &[])
+    let event = Event::next(kind, subject, session.tenant_id, (actor, now), data);
+    journal::append(conn, event, &[])
 }

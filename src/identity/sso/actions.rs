@@ -201,7 +201,7 @@ pub fn register(
     provider.keep_secret(form.client_secret.as_deref(), ours.seal)?;
     allowed(conn, &provider)?;
     store::create(conn, &provider)?;
-    let data = described(&provider);
+    let data = json!({"to": described(&provider)});
     note(
         conn,
         caller,
@@ -335,8 +335,8 @@ impl IdentityProviderChange {
 pub fn remove(conn: &mut Connection, caller: &Caller, id: IdentityProviderId) -> Result<(), Problem> {
     let provider = taken(conn, caller, id)?;
     session::store::end_of_provider(conn, provider.tenant_id, id, caller.now())?;
-    store::remove(conn, &provider)?;
-    let data = described(&provider);
+    store::remove(conn, &provider, caller.now())?;
+    let data = json!({"from": described(&provider)});
     note(
         conn,
         caller,
@@ -359,14 +359,13 @@ fn note(
     (kind, provider): (EventKind, &IdentityProvider),
     data: Value,
 ) -> Result<(), Problem> {
-    let seq = journal::next_seq(conn, provider.tenant_id, provider.id)?;
     let subject = (SubjectKind::IdentityProvider, provider.id);
-    let event = Event::new(
+    let event = Event::next(
         kind,
         subject,
-        (provider.tenant_id, seq),
+        provider.tenant_id,
         (&caller.actor(), caller.now()),
         data,
     );
-    journal::record(conn, &event, &[])
+    journal::append(conn, event, &[])
 }

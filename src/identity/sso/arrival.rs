@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::claims::Claims;
 use super::model::{ExternalIdentity, IdentityProvider};
 use super::store;
-use crate::db::{Connection, Id, Moment, PersonId, lock, widely};
+use crate::db::{Connection, Moment, PersonId, lock};
+use crate::identity::caller::no_longer;
 use crate::identity::model::{Membership, Person, Role};
 use crate::identity::{actions, store as people};
 use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
@@ -30,8 +31,8 @@ pub fn recognise(
         return Ok(None);
     };
     let standing = people::standing(conn, person, provider.tenant_id, None)?;
-    let same = standing.filter(|(found, _)| *found == role);
-    Ok(same.map(|(role, name)| (person, role, name)))
+    let (held, name) = standing.ok_or_else(no_longer)?;
+    Ok(Some((person, role, name)).filter(|_| held == role))
 }
 
 /// Lets somebody in, with the role that the claims name now; `None` of somebody whose account, membership or tenant is
@@ -125,7 +126,7 @@ fn may_be(
     match people::membership(conn, provider.tenant_id, person.id)? {
         Some(member) if person.disabled || member.disabled => Ok(false),
         Some(member) if member.accepted => vouch(conn, provider, member, now).map(|()| true),
-        None if is_nobodys(conn, &person)? => {
+        None if actions::user::is_mere_contact(conn, &person)? => {
             lock::exclusive(conn, lock::Key::of(person.id))?;
             // What somebody called a contact may be known to another tenant only.
             let named = Person {
@@ -146,15 +147,6 @@ fn refused(detail: &str) -> Problem {
     Problem::new(Code::SsoRefused, detail)
 }
 
-/// Whether somebody is known only as a contact: without a way to sign in, and a member nowhere.
-fn is_nobodys(conn: &mut Connection, person: &Person) -> Result<bool, Problem> {
-    if person.password_hash.is_some() || person.disabled {
-        return Ok(false);
-    }
-    let id = person.id;
-    widely(conn, |conn| Ok(people::users_of(conn, id, None)?.is_empty()))
-}
-
 /// A person with the language and zone of the tenant.
 fn made(
     conn: &mut Connection,
@@ -164,17 +156,8 @@ fn made(
     now: Moment,
 ) -> Result<Person, Problem> {
     let tenant = people::tenant(conn, provider.tenant_id)?.ok_or_else(|| Problem::not_found("tenant"))?;
-    let person = Person {
-        id: Id::at(now),
-        name: claims.name().unwrap_or_else(|| email.clone()),
-        email,
-        password_hash: None,
-        locale: tenant.locale,
-        time_zone: tenant.time_zone,
-        disabled: false,
-        created_at: now,
-        updated_at: now,
-    };
+    let name = claims.name().unwrap_or_else(|| email.clone());
+    let person = Person::new(email, &name, (&tenant.locale, &tenant.time_zone), now);
     people::create_person(conn, &person)?;
     Ok(person)
 }
@@ -189,7 +172,9 @@ fn join(
     let mut membership = Membership::new(provider.tenant_id, person.id, role, now);
     membership.federated = true;
     people::create_membership(conn, &membership)?;
-    let data = json!({"email": person.email, "role": role, "by": "sso", "identity_provider_id": provider.id});
+    let data = json!({
+        "to": {"email": person.email, "role": role}, "by": "sso", "identity_provider_id": provider.id,
+    });
     note(conn, provider, (EventKind::UserCreated, person.id), data, now)
 }
 
@@ -257,14 +242,7 @@ fn note(
     now: Moment,
 ) -> Result<(), Problem> {
     lock::exclusive(conn, lock::Key::of(person))?;
-    let seq = journal::next_seq(conn, provider.tenant_id, person)?;
     let subject = (SubjectKind::Person, person);
-    let event = Event::new(
-        kind,
-        subject,
-        (provider.tenant_id, seq),
-        (&Actor::system(), now),
-        data,
-    );
-    journal::record(conn, &event, &[])
+    let event = Event::next(kind, subject, provider.tenant_id, (&Actor::system(), now), data);
+    journal::append(conn, event, &[])
 }

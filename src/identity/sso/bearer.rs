@@ -39,8 +39,9 @@ pub async fn authenticate(request: &HttpRequest, token: &str, now: Moment) -> Re
         return Ok(None);
     };
     let claims = proven(&part::<Issuers>(request)?, &provider, token, now).await?;
-    let exp = claims.exp;
+    let until = claims.good_until();
     let found = person(&db, &provider, claims, now).await;
+    let found = found.and_then(|known| known.ok_or_else(no_longer));
     if let Err(problem) = &found
         && problem.code().status() < 500
     {
@@ -51,8 +52,8 @@ pub async fn authenticate(request: &HttpRequest, token: &str, now: Moment) -> Re
         })
         .await?;
     }
-    let (sub, role, name) = found?.ok_or_else(no_longer)?;
-    let claims = tokens::Claims::of_provider((sub, provider.tenant_id, role), provider.id, exp);
+    let (sub, role, name) = found?;
+    let claims = tokens::Claims::of_provider((sub, provider.tenant_id, role), provider.id, until);
     Ok(Some(Known {
         claims,
         name,

@@ -109,6 +109,11 @@ impl Claims {
         self.of_issuer(issuer, now)
     }
 
+    /// Until when it is believed, in seconds since 1970.
+    pub fn good_until(&self) -> i64 {
+        self.exp.saturating_add(LEEWAY.num_seconds())
+    }
+
     fn of_issuer(&self, issuer: &str, now: Moment) -> Result<(), Refusal> {
         if self.iss != issuer {
             return Err(Refusal::Issuer);
@@ -116,7 +121,7 @@ impl Claims {
         if text::line::<255>(&self.sub, &()).is_err() {
             return Err(Refusal::Subject);
         }
-        if now.minus(LEEWAY).utc().timestamp() >= self.exp {
+        if now.utc().timestamp() >= self.good_until() {
             return Err(Refusal::Expired);
         }
         let latest = now.plus(LEEWAY).utc().timestamp();

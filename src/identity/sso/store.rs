@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::model::{ExternalIdentity, IdentityProvider};
 use crate::db::schema::{external_identities, identity_providers, memberships};
-use crate::db::{Connection, IdentityProviderId, PersonId, TenantId, on_each};
+use crate::db::{Connection, IdentityProviderId, Moment, PersonId, TenantId, on_each};
 use crate::problem::Problem;
 
 /// The provider of this id, whosoever it is.
@@ -78,7 +78,7 @@ pub fn save(conn: &mut Connection, provider: &IdentityProvider, loaded: i32) -> 
 }
 
 /// Removes a provider and forgets whom it has vouched for; who is vouched for by nobody any more needs a password.
-pub fn remove(conn: &mut Connection, provider: &IdentityProvider) -> Result<(), Problem> {
+pub fn remove(conn: &mut Connection, provider: &IdentityProvider, now: Moment) -> Result<(), Problem> {
     let (tenant, id) = (provider.tenant_id, provider.id);
     let links = external_identities::table
         .filter(external_identities::tenant_id.eq(tenant))
@@ -94,7 +94,11 @@ pub fn remove(conn: &mut Connection, provider: &IdentityProvider) -> Result<(), 
         .filter(memberships::person_id.eq_any(people))
         .filter(memberships::person_id.ne_all(others));
     diesel::update(left)
-        .set(memberships::federated.eq(false))
+        .set((
+            memberships::federated.eq(false),
+            memberships::version.eq(memberships::version + 1),
+            memberships::updated_at.eq(now),
+        ))
         .execute(conn)?;
     Ok(())
 }

@@ -251,36 +251,35 @@ fn requester(
     tenant: &Tenant,
     now: Moment,
 ) -> Result<Person, Problem> {
-    let id = match (&form.requester, caller.is_staff() || caller.is_key()) {
-        (_, false) => caller.person(),
+    match (&form.requester, caller.is_staff() || caller.is_key()) {
+        (_, false) => identity::store::person(conn, caller.person())?
+            .ok_or_else(|| Problem::internal("the requester has gone")),
         (Some(named), true) => {
             let email = text::email_address(&named.email).unwrap_or_default();
             let whom = (email.as_str(), named.name.as_str());
             let ways = (tenant.locale.as_str(), tenant.time_zone.as_str());
-            let id = identity::actions::user::find_or_create_contact(conn, whom, ways, now)?;
+            let person = identity::actions::user::find_or_create_contact(conn, whom, ways, now)?;
             if caller.is_staff() {
-                refuse_foreigners(conn, id, tenant.id)?;
+                refuse_foreigners(conn, person.id, tenant.id)?;
             }
-            return named_requester(conn, id, named, tenant);
+            as_known_here(conn, person, named, tenant)
         }
         (None, true) => {
             let detail = "is needed from staff and from API keys";
-            return Err(Problem::invalid("/requester", detail));
+            Err(Problem::invalid("/requester", detail))
         }
-    };
-    known_requester(conn, id)
+    }
 }
 
 /// A member of the tenant is who they are; of anybody else no more is used than what was said of them here: the address
 /// may be somebody's at another tenant.
-fn named_requester(
+fn as_known_here(
     conn: &mut Connection,
-    id: PersonId,
+    person: Person,
     named: &NewRequester,
     tenant: &Tenant,
 ) -> Result<Person, Problem> {
-    let person = known_requester(conn, id)?;
-    if identity::store::membership(conn, tenant.id, id)?.is_some() {
+    if identity::store::membership(conn, tenant.id, person.id)?.is_some() {
         return Ok(person);
     }
     Ok(Person {
@@ -289,10 +288,6 @@ fn named_requester(
         time_zone: tenant.time_zone.clone(),
         ..person
     })
-}
-
-fn known_requester(conn: &mut Connection, id: PersonId) -> Result<Person, Problem> {
-    identity::store::person(conn, id)?.ok_or_else(|| Problem::internal("the requester has gone"))
 }
 
 /// Somebody of another tenant cannot be made the requester of this one's request.
