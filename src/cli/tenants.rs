@@ -125,6 +125,12 @@ impl Erasing {
         let events = self
             .all(move |conn| journal::erase_all(conn, tenant, CHUNK))
             .await?;
+        // What was being expanded beside it knew the addresses still.
+        self.once(move |conn| mail::custody::stop(conn, tenant)).await?;
+        let later = self
+            .all(move |conn| mail::custody::erase(conn, tenant, CHUNK))
+            .await?;
+        let mails = mails.saturating_add(later);
         let data = json!({"requests": requests, "members": members, "mails": mails, "events": events});
         self.once(move |conn| note(conn, tenant, data.clone(), now))
             .await?;

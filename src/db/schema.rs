@@ -51,6 +51,8 @@ diesel::table! {
         version -> Integer,
         updated_at -> Instant,
         federated -> Bool,
+        by_password -> Bool,
+        invited_as -> Nullable<Jsonb>,
     }
 }
 

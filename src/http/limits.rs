@@ -14,6 +14,7 @@ use chrono::TimeDelta;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
+use moka::sync::Cache;
 
 use super::client;
 use crate::clock::Clock;
@@ -113,46 +114,84 @@ impl Meter {
             self.counts.retain_recent();
         }
         let key = if self.counts.len() > MOST { 0 } else { key };
-        let left = |calls| Left {
+        match self.counts.check_key(&key) {
+            Ok(state) => Ok(self.left(state.remaining_burst_capacity())),
+            Err(not_until) => Err(Exceeded {
+                left: self.left(0),
+                wait: not_until.wait_time_from(self.now()),
+            }),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        governor::clock::Clock::now(&self.ticks)
+    }
+
+    fn left(&self, calls: u32) -> Left {
+        Left {
             name: self.name,
             quota: self.quota,
             calls,
-        };
-        match self.counts.check_key(&key) {
-            Ok(state) => Ok(left(state.remaining_burst_capacity())),
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(governor::clock::Clock::now(&self.ticks));
-                Err(Exceeded { left: left(0), wait })
-            }
         }
     }
 }
 
 /// The limits of this process, cheap to clone.
 #[derive(Clone)]
-pub struct Limits(Arc<(Meter, Meter)>);
+pub struct Limits {
+    meters: Arc<(Meter, Meter)>,
+    /// Until when an address has had its refusals.
+    over: Cache<u128, Duration>,
+}
+
+fn key_of(from: IpAddr) -> u128 {
+    match client::network(from) {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
 
 impl Limits {
     /// So many calls a second of a caller, and so many refused ones of an address.
     pub fn new(caller: NonZeroU32, refused: NonZeroU32, clock: &Clock) -> Self {
-        Self(Arc::new((
+        let meters = (
             Meter::new("caller", caller, clock),
             Meter::new("address", refused, clock),
-        )))
+        );
+        Self {
+            meters: Arc::new(meters),
+            over: Cache::builder()
+                .max_capacity(65_536)
+                .time_to_live(Duration::from_secs(60))
+                .build(),
+        }
     }
 
     /// One more call of this caller, or 429.
     pub fn call(&self, caller: u128) -> Result<Left, Exceeded> {
-        self.0.0.take(caller)
+        self.meters.0.take(caller)
     }
 
     /// One more call from this address that was refused, or 429.
     pub fn refusal(&self, from: IpAddr) -> Result<Left, Exceeded> {
-        let key = match client::network(from) {
-            IpAddr::V4(v4) => u128::from(v4.to_bits()),
-            IpAddr::V6(v6) => v6.to_bits(),
-        };
-        self.0.1.take(key)
+        let (meter, key) = (&self.meters.1, key_of(from));
+        let taken = meter.take(key);
+        if let Err(exceeded) = &taken {
+            self.over.insert(key, meter.now() + exceeded.wait);
+        }
+        taken
+    }
+
+    /// 429 where this address has had its refusals for now: nothing more is done for a stranger from there.
+    pub fn stranger(&self, from: IpAddr) -> Result<(), Exceeded> {
+        let meter = &self.meters.1;
+        match self.over.get(&key_of(from)) {
+            Some(until) if until > meter.now() => Err(Exceeded {
+                left: meter.left(0),
+                wait: until - meter.now(),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

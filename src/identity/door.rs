@@ -130,6 +130,9 @@ pub async fn guard(
             Err(exceeded) => Ok(request.error_response(Problem::from(exceeded))),
         },
         Ok(None) => {
+            if let Err(exceeded) = limits.stranger(from) {
+                return Ok(request.error_response(Problem::from(exceeded)));
+            }
             let done = next.call(request).await?.map_into_boxed_body();
             Ok(refused(done, &limits, from))
         }

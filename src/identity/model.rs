@@ -1,11 +1,11 @@
 //! Tenants, people and what they are to one another. Sign-in is in `tokens.rs`, what they may do in `rights.rs`.
 
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::db::schema::{memberships, people, tenant_contacts, tenants};
-use crate::db::{ContactId, Id, Moment, PROVIDER, PersonId, TenantId, text_enum};
+use crate::db::{ContactId, Id, Json, Moment, PROVIDER, PersonId, TenantId, text_enum};
 use crate::journal::Side;
 
 text_enum! {
@@ -138,7 +138,7 @@ impl Person {
 
 /// What a person is at a tenant.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = memberships, primary_key(tenant_id, person_id))]
+#[diesel(table_name = memberships, primary_key(tenant_id, person_id), treat_none_as_null = true)]
 pub struct Membership {
     /// The tenant.
     pub tenant_id: TenantId,
@@ -158,6 +158,21 @@ pub struct Membership {
     pub updated_at: Moment,
     /// Whether an identity provider vouches for the person, who then needs no password.
     pub federated: bool,
+    /// Whether the person comes here with a password.
+    pub by_password: bool,
+    /// What was said of somebody who has not agreed yet: an [`InvitedAs`].
+    pub invited_as: Option<Json>,
+}
+
+/// Name, language and time zone that an invitation was sent with: until it is accepted a tenant knows no more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InvitedAs {
+    /// The name.
+    pub name: String,
+    /// The language.
+    pub locale: String,
+    /// The IANA time zone.
+    pub time_zone: String,
 }
 
 impl Membership {
@@ -173,7 +188,24 @@ impl Membership {
             version: 1,
             updated_at: now,
             federated: false,
+            by_password: true,
+            invited_as: None,
         }
+    }
+
+    /// What its tenant knows of the person: what the account says, and before somebody agrees what the invitation says.
+    pub fn known(&self, person: &Person) -> InvitedAs {
+        let invited = self.invited_as.as_ref().filter(|_| !self.accepted);
+        let said = invited.and_then(|said| serde_json::from_value(said.0.clone()).ok());
+        said.unwrap_or_else(|| InvitedAs {
+            name: if self.accepted {
+                person.name.clone()
+            } else {
+                person.email.clone()
+            },
+            locale: person.locale.clone(),
+            time_zone: person.time_zone.clone(),
+        })
     }
 }
 
@@ -267,23 +299,29 @@ pub struct UserView {
 impl UserView {
     /// A person as a member.
     pub fn of(person: Person, membership: &Membership) -> Self {
+        let InvitedAs {
+            name,
+            locale,
+            time_zone,
+        } = membership.known(&person);
+        // When an account changed is its owner's to know.
+        let updated_at = if membership.accepted {
+            membership.updated_at.max(person.updated_at)
+        } else {
+            membership.updated_at
+        };
         Self {
             status: Self::standing(&person, membership),
             id: person.id,
-            // Before somebody agrees, a tenant knows no more of them than the address.
-            name: if membership.accepted {
-                person.name
-            } else {
-                person.email.clone()
-            },
+            name,
             email: person.email,
             role: membership.role,
             tenant_id: (!membership.role.is_staff()).then_some(membership.tenant_id),
-            locale: person.locale,
-            time_zone: person.time_zone,
+            locale,
+            time_zone,
             version: membership.version,
             created_at: membership.created_at,
-            updated_at: membership.updated_at.max(person.updated_at),
+            updated_at,
         }
     }
 

@@ -99,7 +99,9 @@ policy! {
     ReadUsers,         [OWN  NO   NO   ALL  NO   ALL ], With(UsersRead),       "Read users",
         [list_users read_user];
     ManageUsers,       [OWN  NO   NO   NO   NO   ALL ], With(UsersWrite),      "Invite, create, change and disable users",
-        [create_user change_user invite_user remove_second_factor];
+        [create_user change_user invite_user];
+    RemoveSecondFactors,[OWN NO  NO   NO   NO   ALL ], Never,                "Remove the second factor of a user who has lost it",
+        [remove_second_factor];
     ManageApiKeys,     [OWN  NO   NO   NO   NO   ALL ], Never,                 "Read, create and revoke API keys",
         [list_api_keys create_api_key read_api_key revoke_api_key];
     ManageIdentityProviders, [NO NO NO NO NO ALL], Never,               "Read, register, change and remove identity providers",

@@ -16,7 +16,7 @@ use super::refusals::{self, Reason, Tried};
 use super::session::{self, Client, Lasting, Policy};
 use super::{actions, password, second_factor, store};
 use crate::clock::Clock;
-use crate::db::{Connection, Db, Moment, Scope, TenantId};
+use crate::db::{Connection, Db, Moment, Scope, TenantId, lock};
 use crate::problem::{Code, Problem};
 use crate::text;
 
@@ -149,7 +149,15 @@ impl Ground {
             let refuse = |conn: &mut Connection, reason| {
                 refusals::sign_in(conn, tried, reason, client.address, now).map(|()| Err(refused()))
             };
-            let memberships = store::memberships_of(conn, person.id)?;
+            // Whatever became of the account since its password was judged: a new one ends what began with the old.
+            lock::exclusive(conn, lock::Key::of(person.id))?;
+            let same = store::person(conn, person.id)?
+                .is_some_and(|now| now.password_hash == person.password_hash && !now.disabled);
+            if !same {
+                return refuse(conn, Reason::Password);
+            }
+            let mut memberships = store::memberships_of(conn, person.id)?;
+            memberships.retain(|membership| membership.by_password);
             let membership = match actions::choose_membership(memberships, tried.tenant) {
                 Ok(membership) => membership,
                 Err(problem) => {

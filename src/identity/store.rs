@@ -215,6 +215,14 @@ pub fn membership(
         .optional()?)
 }
 
+/// Whether a person, or a key, is a member anywhere that can be seen.
+pub fn is_member(conn: &mut Connection, person: PersonId) -> Result<bool, Problem> {
+    let found = memberships::table
+        .filter(memberships::person_id.eq(person))
+        .select(memberships::tenant_id);
+    Ok(found.first::<TenantId>(conn).optional()?.is_some())
+}
+
 /// Whether the person of this id is a member of the tenant.
 pub fn is_user_of(conn: &mut Connection, tenant: TenantId, id: &str) -> Result<bool, Problem> {
     match id.parse() {

@@ -340,10 +340,10 @@ async fn who_has_an_account_elsewhere_is_asked_and_nothing_tells_that_it_is_ther
     let Stage { desk, bob, eva, .. } = &stage;
     let form = |email: &str| json!({"email": email, "name": "Somebody", "role": "tenant_admin", "password": ANOTHER});
     let known = eva.post("/v1/users", form(&bob.email)).await.created();
-    // Bob's name and password are Bob's.
+    // Bob's name and password are Bob's, and not told.
     assert_eq!(
         (&known["name"], &known["status"]),
-        (&json!(bob.email), &json!("invited"))
+        (&json!("Somebody"), &json!("invited"))
     );
     login(desk, &bob.email, ANOTHER)
         .await
@@ -384,6 +384,198 @@ async fn who_has_an_account_elsewhere_is_asked_and_nothing_tells_that_it_is_ther
         .await
         .refused(409, "conflict");
     eva.patch(&path, json!({"role": "tenant_viewer"})).await.ok();
+    desk.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_another_tenant_chose_opens_no_door_but_theirs() {
+    let stage = Stage::set().await;
+    let Stage { desk, bob, eva, .. } = &stage;
+    let address = "ceo@contoso.example";
+    let form = json!({"email": address, "name": "Mallory", "role": "tenant_admin", "password": ANOTHER});
+    let made = eva.post("/v1/users", form).await.created();
+    assert_eq!(made["status"], "active");
+    // Whoever that is, they make themselves at home.
+    let grant = login(desk, address, ANOTHER).await.ok();
+    let mallory = as_granted(desk, &grant);
+    let begun = mallory.post("/v1/me/second-factor", json!({})).await.ok();
+    let factor = totp(&begun["secret"]);
+    let form = json!({"code": code(desk, &factor)});
+    mallory.post("/v1/me/second-factor/confirm", form).await.ok();
+    // Then the provider hires the one whose address it is, and so does Contoso.
+    let form = json!({"email": address, "name": "The chief", "role": "operator", "password": PASSWORD});
+    let hired = desk.operator.post("/v1/users", form).await.created();
+    assert_eq!(hired["status"], "invited");
+    let form = json!({"email": address, "name": "The chief", "role": "tenant_admin"});
+    bob.post("/v1/users", form).await.created();
+    desk.pass(TimeDelta::minutes(1));
+    for tenant in [json!(allclear::db::PROVIDER), stage.contoso["id"].clone()] {
+        let form =
+            json!({"email": address, "password": ANOTHER, "tenant_id": tenant, "code": code(desk, &factor)});
+        let reply = desk.stranger().post("/v1/auth/login", form).await;
+        reply.refused(401, "sign-in-failed");
+    }
+    desk.drain().await;
+    // To accept is to choose a password: there may be somebody who knows this one.
+    let invitations = desk.mailbox.to(address).into_iter().map(|mail| mail.text());
+    let invitation = invitations
+        .filter(|text| text.contains("#alm_"))
+        .next_back()
+        .unwrap();
+    assert!(invitation.contains("/account/password#"));
+    let (_, token) = invitation.split_once('#').unwrap();
+    let token = token.split_whitespace().next().unwrap();
+    let stranger = desk.stranger();
+    let accept = stranger
+        .post("/v1/auth/invitation", json!({"token": token}))
+        .await;
+    accept.refused(422, "token-invalid");
+    let set = json!({"token": token, "password": "the owner chose this"});
+    assert_eq!(stranger.post("/v1/auth/password", set).await.status, 204);
+    let old = login(desk, address, ANOTHER).await;
+    old.refused(401, "sign-in-failed");
+    refresh(desk, &grant["refresh_token"])
+        .await
+        .refused(401, "unauthenticated");
+    let form =
+        json!({"email": address, "password": "the owner chose this", "tenant_id": stage.contoso["id"]});
+    let grant = stranger.post("/v1/auth/login", form).await.ok();
+    let me = as_granted(desk, &grant).get("/v1/me").await.ok();
+    assert_eq!(
+        (&me["name"], &me["tenant_id"]),
+        (&json!("The chief"), &stage.contoso["id"])
+    );
+    desk.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_looks_the_same_whoever_gets_it() {
+    let stage = Stage::set().await;
+    let Stage { desk, bob, eva, .. } = &stage;
+    // A contact of another tenant's, and somebody whom another tenant has invited.
+    let form = json!({
+        "incident_id": null, "severity": "d", "subject": "Hm", "description": "Hm.", "service": "sign-in",
+        "tenant_id": stage.contoso["id"], "requester": {"email": "cleo@contoso.example", "name": "Cleopatra"},
+    });
+    stage.ada.post("/v1/service-requests", form).await.created();
+    let form = json!({"email": "ivy@contoso.example", "name": "Ivy", "role": "tenant_viewer"});
+    bob.post("/v1/users", form).await.created();
+    let mut seen = Vec::new();
+    for email in [
+        &bob.email,
+        "ivy@contoso.example",
+        "cleo@contoso.example",
+        "nobody@nowhere.example",
+    ] {
+        let form = json!({"email": email, "name": "Somebody", "role": "tenant_viewer", "locale": "is", "time_zone": "Asia/Kathmandu"});
+        let made = eva.post("/v1/users", form).await.created();
+        let path = format!("/v1/users/{}", made["id"].as_str().unwrap());
+        let renamed = eva.patch(&path, json!({"name": "Somebody else"})).await.ok();
+        let read = eva.get(&path).await.ok();
+        let plain = |mut view: Value| {
+            assert_eq!(view["email"], json!(email));
+            for field in ["id", "email"] {
+                view.as_object_mut().unwrap().remove(field);
+            }
+            view
+        };
+        seen.push([made, renamed, read].map(plain));
+    }
+    assert!(seen.iter().all(|one| *one == seen[0]), "{seen:#?}");
+    assert_eq!(seen[0][0]["name"], "Somebody");
+    assert_eq!(seen[0][2]["name"], "Somebody else");
+    // Theirs is what it was.
+    assert_eq!(bob.get("/v1/me").await.ok()["name"], "bob");
+    let ivy = bob
+        .all("/v1/users")
+        .await
+        .into_iter()
+        .find(|user| user["email"] == "ivy@contoso.example");
+    assert_eq!(ivy.unwrap()["name"], "Ivy");
+    desk.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_looks_after_users_makes_nobody_who_may_more_than_it() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let form = json!({"name": "Sync", "role": "operator", "scopes": ["users:write", "users:read"]});
+    let key = desk.operator.post("/v1/api-keys", form).await.created();
+    let id = key["id"].as_str().unwrap().to_owned();
+    let key = desk.with_token(key["key"].as_str().unwrap());
+    for (pointer, form) in [
+        (
+            "/password",
+            json!({"email": "x@evil.example", "name": "X", "role": "agent", "password": PASSWORD}),
+        ),
+        (
+            "/role",
+            json!({"email": "x@evil.example", "name": "X", "role": "operator"}),
+        ),
+        (
+            "/role",
+            json!({"email": "x@evil.example", "name": "X", "role": "tenant_admin", "tenant_id": stage.contoso["id"]}),
+        ),
+    ] {
+        let refused = key
+            .post("/v1/users", form)
+            .await
+            .refused(422, "validation-failed");
+        assert_eq!(refused["errors"][0]["pointer"], pointer);
+    }
+    let ada = format!("/v1/users/{}", stage.ada.id);
+    key.patch(&ada, json!({"role": "operator"}))
+        .await
+        .refused(422, "validation-failed");
+    key.delete(&format!("{ada}/second-factor"), json!({}))
+        .await
+        .refused(403, "forbidden");
+    key.post(
+        "/v1/users",
+        json!({"email": "x@good.example", "name": "X", "role": "agent"}),
+    )
+    .await
+    .created();
+    // And what a key acts as is nobody who could be given a password.
+    let form = json!({"email": format!("{id}@keys.invalid"), "name": "X", "role": "tenant_admin", "password": PASSWORD});
+    stage.bob.post("/v1/users", form.clone()).await;
+    let form = json!({"email": form["email"], "password": PASSWORD, "tenant_id": allclear::db::PROVIDER});
+    desk.stranger()
+        .post("/v1/auth/login", form)
+        .await
+        .refused(401, "sign-in-failed");
+    // Nobody is let off their own second factor without a code of it.
+    let own = format!("/v1/users/{}/second-factor", desk.operator.id);
+    desk.operator
+        .delete(&own, json!({}))
+        .await
+        .refused(409, "conflict");
+    desk.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sign_in_with_the_old_password_outlives_the_new_one() {
+    let stage = Stage::set().await;
+    let Stage { desk, bob, .. } = &stage;
+    for round in 0..4 {
+        let (old, new) = if round % 2 == 0 {
+            (PASSWORD, ANOTHER)
+        } else {
+            (ANOTHER, PASSWORD)
+        };
+        let form = json!({"current_password": old, "new_password": new});
+        let change = bob.put("/v1/me/password", form);
+        let logins = futures_util::future::join_all((0..6).map(|_| login(desk, &bob.email, old)));
+        let (changed, logins) = tokio::join!(change, logins);
+        assert_eq!(changed.status, 204, "{}", changed.body);
+        assert!(logins.iter().all(|reply| matches!(reply.status, 200 | 401 | 429)));
+        let lasting = format!(
+            "sessions WHERE ended_at IS NULL AND person_id = {}",
+            sql_id(desk, &bob.id)
+        );
+        assert_eq!(desk.count(&lasting), 0, "round {round}");
+        desk.pass(TimeDelta::minutes(2));
+    }
     desk.drain().await;
 }
 

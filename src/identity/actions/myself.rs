@@ -40,7 +40,7 @@ pub fn change(conn: &mut Connection, caller: &Caller, form: &MyChange) -> Result
     caller
         .if_match
         .require(loaded, UserView::standing(&before, &membership))?;
-    if caller.is_federated() && user::belongs_to_others(conn, caller.person())? {
+    if caller.is_federated() && user::belongs_to_others(conn, caller.person(), caller.tenant())? {
         return Err(Problem::new(
             Code::Conflict,
             "the account belongs to others too: sign in with its password to change it",

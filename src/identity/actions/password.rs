@@ -25,7 +25,9 @@ pub fn ask_reset(
     let Some(person) = person.filter(|person| person.password_hash.is_some()) else {
         return Ok(());
     };
-    let Some(membership) = store::memberships_of(conn, person.id)?.into_iter().next() else {
+    let mut memberships = store::memberships_of(conn, person.id)?;
+    memberships.retain(|membership| membership.by_password);
+    let Some(membership) = memberships.into_iter().next() else {
         return Ok(());
     };
     lock::exclusive(conn, lock::Key::of(person.id))?;
@@ -54,6 +56,7 @@ pub fn set(conn: &mut Connection, token: &str, hash: &str, from: IpAddr, now: Mo
     } = mailed::take(conn, token, now)?.ok_or_else(token_is_bad)?;
     lock::exclusive(conn, lock::Key::of(person_id))?;
     let person = store::person(conn, person_id)?.ok_or_else(token_is_bad)?;
+    let membership = store::membership(conn, tenant_id, person_id)?.ok_or_else(token_is_bad)?;
     if kind == MailedKind::Invitation {
         if person.has_account() {
             return Err(token_is_bad());
@@ -65,8 +68,12 @@ pub fn set(conn: &mut Connection, token: &str, hash: &str, from: IpAddr, now: Mo
     if !person.confirmed {
         // Whoever was given the password before may have been somebody else.
         second_factor::remove(conn, person_id)?;
+        let said = membership.known(&person);
         let confirmed = Person {
             confirmed: true,
+            name: said.name,
+            locale: said.locale,
+            time_zone: said.time_zone,
             ..person
         };
         store::save_person(conn, &confirmed)?;
@@ -94,12 +101,11 @@ pub fn accept(conn: &mut Connection, token: &str, from: IpAddr, now: Moment) -> 
 /// Whoever was asked belongs to the tenant from now on.
 fn agree(conn: &mut Connection, (tenant, person): (TenantId, PersonId), now: Moment) -> Result<(), Problem> {
     let before = store::membership(conn, tenant, person)?.ok_or_else(token_is_bad)?;
-    if before.accepted {
-        return Ok(());
-    }
     let loaded = before.version;
     let accepted = Membership {
         accepted: true,
+        by_password: true,
+        invited_as: None,
         version: loaded.saturating_add(1),
         updated_at: now,
         ..before

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{language, zone};
-use crate::db::{Connection, Moment, PROVIDER, PersonId, TenantId, lock, widely};
+use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, TenantId, lock, widely};
 use crate::identity::keys::Secret;
 use crate::identity::mailed::{self, MailedKind};
-use crate::identity::model::{Membership, Person, Role, UserView};
+use crate::identity::model::{InvitedAs, Membership, Person, Role, UserView};
 use crate::identity::{Caller, Right, second_factor, session, store};
 use crate::journal::{self, Event, EventKind, Reader, SubjectKind};
 use crate::problem::{Code, Problem};
@@ -84,6 +84,7 @@ pub fn create_user(
 ) -> Result<UserView, Problem> {
     caller.require(Right::ManageUsers)?;
     let tenant_id = tenant_for(conn, caller, form.tenant_id, form.role)?;
+    not_for_keys(caller, Some(form.role), form.password.is_some())?;
     let email = text::email_address(&form.email).unwrap_or_default();
     let now = caller.now();
     lock::exclusive(conn, lock::Key::named(&format!("person {email}")))?;
@@ -100,8 +101,15 @@ pub fn create_user(
     }
     let mut membership = Membership::new(tenant_id, person.id, form.role, now);
     // Whoever has a password for an account that is not confirmed may not be who reads the mail of its address.
-    let is_trusted = person.confirmed || person.password_hash.is_none();
-    membership.accepted = is_own || (caller.is_staff() && is_trusted);
+    let is_trusted = person.confirmed || is_own;
+    membership.accepted = person.password_hash.is_some() && is_trusted && (is_own || caller.is_staff());
+    if !membership.accepted {
+        membership.invited_as = Some(Json::of(&InvitedAs {
+            name: form.name.trim().to_owned(),
+            locale: form.locale.clone(),
+            time_zone: form.time_zone.clone(),
+        }));
+    }
     store::create_membership(conn, &membership)?;
     let view = UserView::of(person, &membership);
     // As the answer has it: of somebody who has not agreed yet no more than the address.
@@ -113,13 +121,27 @@ pub fn create_user(
     Ok(view)
 }
 
-/// Whether a person is no more than an address that somebody mentioned: no password, and a member nowhere.
+/// A key that looks after users cannot make itself a person that may more than it: it gives no password, and neither of
+/// the roles that make keys.
+fn not_for_keys(caller: &Caller, role: Option<Role>, has_password: bool) -> Result<(), Problem> {
+    let rules = [
+        ("/password", has_password),
+        ("/role", matches!(role, Some(Role::Operator | Role::TenantAdmin))),
+    ];
+    match rules.into_iter().find(|(_, breaks)| caller.is_key() && *breaks) {
+        Some((pointer, _)) => Err(Problem::invalid(pointer, "is for people to give, not for keys")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a person is no more than an address that somebody mentioned: no password, and a member nowhere. A key is a
+/// member where it acts.
 pub fn is_mere_contact(conn: &mut Connection, person: &Person) -> Result<bool, Problem> {
     if person.password_hash.is_some() || person.disabled {
         return Ok(false);
     }
     let id = person.id;
-    widely(conn, |conn| Ok(store::users_of(conn, id, None)?.is_empty()))
+    widely(conn, |conn| Ok(!store::is_member(conn, id)?))
 }
 
 /// Somebody new, or a contact that becomes this user: what somebody called it may be known to another tenant only.
@@ -239,15 +261,27 @@ pub fn change_user(
     membership.version = before.version.saturating_add(1);
     membership.updated_at = now;
     allowed(conn, caller, &before, &membership)?;
+    not_for_keys(caller, form.role, false)?;
+    let InvitedAs {
+        name,
+        locale,
+        time_zone,
+    } = before.known(&person);
+    let said = InvitedAs {
+        name: form.name.as_deref().map_or(name, |name| name.trim().to_owned()),
+        locale: form.locale.clone().unwrap_or(locale),
+        time_zone: form.time_zone.clone().unwrap_or(time_zone),
+    };
     let mut changed = person.clone();
-    changed.name = form
-        .name
-        .as_deref()
-        .map_or(changed.name, |name| name.trim().to_owned());
-    changed.locale = form.locale.clone().unwrap_or(changed.locale);
-    changed.time_zone = form.time_zone.clone().unwrap_or(changed.time_zone);
+    if before.accepted {
+        changed.name = said.name;
+        changed.locale = said.locale;
+        changed.time_zone = said.time_zone;
+    } else {
+        membership.invited_as = Some(Json::of(&said));
+    }
     if described(&changed) != described(&person) {
-        if !caller.is_staff() && belongs_to_others(conn, id)? {
+        if !caller.is_staff() && belongs_to_others(conn, id, before.tenant_id)? {
             return Err(Problem::new(
                 Code::Conflict,
                 "the user belongs to others too: name, language and time zone are for the user to change",
@@ -261,7 +295,7 @@ pub fn change_user(
         session::store::end_all(conn, id, &[membership.tenant_id], now)?;
         mailed::revoke(conn, id, &[membership.tenant_id])?;
     }
-    let data = journal::changes(whole(&person, &before), whole(&changed, &membership));
+    let data = journal::changes(whole(person, &before), whole(changed.clone(), &membership));
     note(conn, caller, (EventKind::UserChanged, &membership), data, &[])?;
     Ok(UserView::of(changed, &membership))
 }
@@ -301,9 +335,12 @@ pub fn spare_last_operator(conn: &mut Connection, person: PersonId) -> Result<()
     Ok(())
 }
 
-/// Whether somebody belongs to several tenants, which one of them does not see by itself.
-pub fn belongs_to_others(conn: &mut Connection, person: PersonId) -> Result<bool, Problem> {
-    widely(conn, |conn| Ok(store::users_of(conn, person, None)?.len() > 1))
+/// Whether somebody belongs to other tenants than this one, which does not see it by itself. Who was only asked does not.
+pub fn belongs_to_others(conn: &mut Connection, person: PersonId, here: TenantId) -> Result<bool, Problem> {
+    let users = widely(conn, |conn| store::users_of(conn, person, None))?;
+    Ok(users
+        .iter()
+        .any(|(_, membership)| membership.accepted && membership.tenant_id != here))
 }
 
 /// What the history says of a person.
@@ -311,9 +348,10 @@ pub fn described(person: &Person) -> Value {
     json!({"name": person.name, "locale": person.locale, "time_zone": person.time_zone})
 }
 
-fn whole(person: &Person, membership: &Membership) -> Value {
+fn whole(person: Person, membership: &Membership) -> Value {
+    let view = UserView::of(person, membership);
     json!({
-        "name": person.name, "locale": person.locale, "time_zone": person.time_zone,
+        "name": view.name, "locale": view.locale, "time_zone": view.time_zone,
         "role": membership.role, "disabled": membership.disabled,
     })
 }
@@ -324,9 +362,14 @@ pub fn remove_second_factor(
     caller: &Caller,
     (tenant, id): (Option<TenantId>, PersonId),
 ) -> Result<(), Problem> {
-    caller.require(Right::ManageUsers)?;
+    caller.require(Right::RemoveSecondFactors)?;
+    caller.require_own_sign_in()?;
     let (_, membership) = user(conn, caller, tenant, id)?;
-    if !caller.is_staff() && belongs_to_others(conn, id)? {
+    if id == caller.person() {
+        let detail = "one's own second factor goes with a code of it: DELETE /v1/me/second-factor";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    if !caller.is_staff() && belongs_to_others(conn, id, membership.tenant_id)? {
         return Err(Problem::new(
             Code::Conflict,
             "the user belongs to others too: ask the provider",
