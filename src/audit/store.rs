@@ -5,7 +5,7 @@ use diesel::result::Error as DieselError;
 
 use super::verify::Row;
 use crate::db::schema::{events, tenants};
-use crate::db::{Connection, EventId, Json, Moment, PersonId, SubjectId, TenantId};
+use crate::db::{Connection, EventId, Json, Moment, PROVIDER, PersonId, SubjectId, TenantId};
 use crate::journal::chain::Written;
 use crate::journal::{EventKind, Seal, Side};
 use crate::problem::Problem;
@@ -179,6 +179,23 @@ fn written(conn: &mut Connection, tenant: TenantId, id: EventId) -> Result<Optio
         Err(DieselError::DeserializationError(_)) => Ok(None),
         found => Ok(Some(found?)),
     }
+}
+
+/// Whether there is the event that the chain of a tenant begins with: its creation; the provider's is that of the first
+/// operator.
+pub fn is_begun(conn: &mut Connection, tenant: TenantId) -> Result<bool, Problem> {
+    let beginning = match tenant == PROVIDER {
+        true => EventKind::UserCreated,
+        false => EventKind::TenantCreated,
+    };
+    Ok(events::table
+        .filter(events::tenant_id.eq(tenant))
+        .filter(events::kind.eq(beginning))
+        .order(events::id)
+        .select(events::id)
+        .first::<EventId>(conn)
+        .optional()?
+        .is_some())
 }
 
 /// How many events of a tenant are not sealed yet.

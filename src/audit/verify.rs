@@ -66,6 +66,17 @@ impl Report {
     }
 }
 
+/// What the database says of a chain besides its rows.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// Whether there is the event of the tenant's beginning, sealed or not.
+    pub is_begun: bool,
+    /// Where it ends.
+    pub head: Option<Head>,
+    /// How many events wait for their seal.
+    pub unsealed: i64,
+}
+
 /// A walk along the chain of one tenant.
 #[derive(Debug)]
 pub struct Walk {
@@ -146,8 +157,32 @@ impl Walk {
         self.hash = Some(hash);
     }
 
-    /// The end, which has to be where the head of the chain says.
-    pub fn finish(mut self, head: Option<Head>, unsealed: i64) -> Report {
+    /// The beginning, which every chain has; and the end, which has to be where the head of the chain says.
+    pub fn finish(mut self, ends: Ends) -> Report {
+        if !ends.is_begun {
+            let wrong = "the event that every chain begins with is missing: the tenant's creation, or the first operator's";
+            self.find(None, 1, wrong.to_owned());
+        }
+        self.end(ends.head);
+        if let Some(anchor) = self.anchor.take() {
+            let wrong = format!(
+                "the chain ends at {}, and once went on to {}",
+                self.last, anchor.seq
+            );
+            self.find(None, anchor.seq, wrong);
+        }
+        let end = self.hash.take().filter(|_| self.last > 0);
+        self.report.head = end.map(|hash| End { seq: self.last, hash });
+        self.report.unsealed = ends.unsealed;
+        self.report
+    }
+
+    fn end(&mut self, head: Option<Head>) {
+        if let Some(head) = head.as_ref().filter(|head| !head.is_sealed(&self.key)) {
+            let wrong = "the head of the chain was not sealed by the server: somebody else has set it, and rows that \
+                         followed may be missing";
+            self.find(None, head.chain_seq, wrong.to_owned());
+        }
         let (seq, hash) = head
             .map(|head| (head.chain_seq, head.chain_hash))
             .unwrap_or_default();
@@ -164,14 +199,6 @@ impl Walk {
         } else if self.hash.as_ref().is_some_and(|last| *last != hash) {
             self.find(None, seq, "the head of the chain has another link".to_owned());
         }
-        if let Some(anchor) = self.anchor.take() {
-            let wrong = format!("the chain ends at {last}, and once went on to {}", anchor.seq);
-            self.find(None, anchor.seq, wrong);
-        }
-        let end = self.hash.take().filter(|_| last > 0);
-        self.report.head = end.map(|hash| End { seq: last, hash });
-        self.report.unsealed = unsealed;
-        self.report
     }
 
     fn find(&mut self, event_id: Option<EventId>, seq: i64, what: String) {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Failure, print};
 use crate::app;
 use crate::audit::store;
-use crate::audit::verify::{End, Report, Walk};
+use crate::audit::verify::{End, Ends, Report, Walk};
 use crate::db::{Db, Scope, TenantId};
 use crate::identity;
 use crate::identity::keys::Secret;
@@ -141,15 +141,16 @@ async fn go(db: &Db, mut walk: Walk, tenant: TenantId) -> Result<Report, Problem
         }
         // Read after the rows: a server that runs may have sealed more of them meanwhile.
         let ends = db.read(Scope::of_system(), move |conn| {
-            Ok((
-                journal::head(conn, tenant)?,
-                store::unsealed(conn, tenant)?,
-                store::chain(conn, tenant, after, 1)?.is_empty(),
-            ))
+            let ends = Ends {
+                is_begun: store::is_begun(conn, tenant)?,
+                head: journal::head(conn, tenant)?,
+                unsealed: store::unsealed(conn, tenant)?,
+            };
+            Ok((ends, store::chain(conn, tenant, after, 1)?.is_empty()))
         });
-        let (head, unsealed, is_all) = ends.await?;
+        let (ends, is_all) = ends.await?;
         if is_all {
-            return Ok(walk.finish(head, unsealed));
+            return Ok(walk.finish(ends));
         }
     }
 }
@@ -165,7 +166,7 @@ fn described(report: &Report, name: &str) -> String {
     for finding in &report.findings {
         let id = finding
             .event_id
-            .map_or_else(|| "the end".to_owned(), |id| id.to_string());
+            .map_or_else(|| "the chain".to_owned(), |id| id.to_string());
         lines.push_str(&format!("\n  {} {id} {}", finding.seq, finding.what));
     }
     if report.more_findings > 0 {

@@ -175,6 +175,7 @@ diesel::table! {
         tenant_id -> Uuid,
         chain_seq -> BigInt,
         chain_hash -> Text,
+        seal -> Text,
     }
 }
 

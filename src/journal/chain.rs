@@ -5,7 +5,7 @@
 //! Whoever erases what was written drops the salt too: what is left of it tells nobody what it was, and the links stand.
 //!
 //! A link is an HMAC under a key that is derived from the installation's secret: who can write to the database, and has
-//! not the secret, cannot make one.
+//! not the secret, cannot make one. Nor can he say where the chain ends: that has a seal of its own, under the same key.
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
@@ -102,7 +102,17 @@ impl ChainKey {
     /// The link of number `seq` of a tenant; `previous` is the link before it, and empty for the first.
     pub fn link(&self, tenant: TenantId, seq: i64, previous: &str, digest: &str) -> String {
         let linked = format!("{tenant}\n{seq}\n{previous}\n{digest}");
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, linked.as_bytes()))
+        self.sign(&linked)
+    }
+
+    /// The seal of a head: that the chain of a tenant ends at number `seq`, with the link `last`. What is signed begins
+    /// as no link does.
+    pub fn head(&self, tenant: TenantId, seq: i64, last: &str) -> String {
+        self.sign(&format!("head\n{tenant}\n{seq}\n{last}"))
+    }
+
+    fn sign(&self, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, text.as_bytes()))
     }
 }
 
@@ -202,6 +212,23 @@ mod tests {
             ChainKey::new(b"another").link(PROVIDER, 2, "before", "digest"),
         ] {
             assert_ne!(link, different);
+        }
+    }
+
+    #[test]
+    fn the_seal_of_a_head_is_of_its_tenant_its_place_its_link_and_the_key_and_is_no_link() {
+        let key = ChainKey::new(b"key");
+        let other: TenantId = "0199a000-0000-7000-8000-000000000009".parse().unwrap();
+        let seal = key.head(PROVIDER, 2, "link");
+        assert_eq!(seal, key.head(PROVIDER, 2, "link"));
+        for different in [
+            key.head(other, 2, "link"),
+            key.head(PROVIDER, 3, "link"),
+            key.head(PROVIDER, 2, "another"),
+            key.link(PROVIDER, 2, "link", ""),
+            ChainKey::new(b"another").head(PROVIDER, 2, "link"),
+        ] {
+            assert_ne!(seal, different);
         }
     }
 }

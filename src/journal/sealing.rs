@@ -27,6 +27,15 @@ pub struct Head {
     pub chain_seq: i64,
     /// Its link.
     pub chain_hash: String,
+    /// That it was the server who said so. Empty for ever, once somebody else has.
+    pub seal: String,
+}
+
+impl Head {
+    /// Whether whoever has the key has set it.
+    pub fn is_sealed(&self, key: &ChainKey) -> bool {
+        self.seal == key.head(self.tenant_id, self.chain_seq, &self.chain_hash)
+    }
 }
 
 /// An event that waits for its seal.
@@ -76,7 +85,7 @@ pub fn seal(conn: &mut Connection, key: &ChainKey) -> Result<usize, Problem> {
 fn lengthen(conn: &mut Connection, key: &ChainKey, tenant: TenantId, room: usize) -> Result<usize, Problem> {
     lock::exclusive(conn, lock_of(tenant))?;
     let kept = head(conn, tenant)?;
-    let mut head = end(conn, tenant, kept.as_ref())?;
+    let (mut head, is_sound) = end(conn, key, tenant, kept.as_ref())?;
     let mut links: Vec<Link> = Vec::new();
     for loose in waiting(conn, tenant, room)? {
         let digest = match loose.digest.is_empty() {
@@ -94,13 +103,25 @@ fn lengthen(conn: &mut Connection, key: &ChainKey, tenant: TenantId, room: usize
     if save_links(conn, tenant, &links)? != links.len() {
         return Err(Problem::lost_race());
     }
+    head.seal = match is_sound {
+        true => key.head(tenant, head.chain_seq, &head.chain_hash),
+        false => String::new(),
+    };
     save(conn, &head, kept.map(|kept| kept.chain_seq))?;
     Ok(links.len())
 }
 
-/// Where a chain goes on. That is its head; and where rows follow it all the same, the last of them: what somebody did
-/// to one chain stops neither it nor the others, and is found by whoever verifies it.
-fn end(conn: &mut Connection, tenant: TenantId, kept: Option<&Head>) -> Result<Head, Problem> {
+/// Where a chain goes on, and whether its head is sound. That is its head; and where this is gone, or not as the server
+/// sealed it, or has rows behind it, the last row: what somebody did to one chain stops neither it nor the others.
+///
+/// A head that is not sound is never sealed again. Else whoever cut off the end would only have to wait for the next
+/// event, and nothing would tell.
+fn end(
+    conn: &mut Connection,
+    key: &ChainKey,
+    tenant: TenantId,
+    kept: Option<&Head>,
+) -> Result<(Head, bool), Problem> {
     let last: Option<(Option<i64>, Option<String>)> = events::table
         .filter(events::tenant_id.eq(tenant))
         .filter(events::chain_seq.is_not_null())
@@ -113,13 +134,17 @@ fn end(conn: &mut Connection, tenant: TenantId, kept: Option<&Head>) -> Result<H
         tenant_id: tenant,
         chain_seq: seq.unwrap_or(0),
         chain_hash: hash.unwrap_or_default(),
+        seal: String::new(),
     };
     match kept {
-        Some(kept) if kept.chain_seq >= last.chain_seq => Ok(kept.clone()),
-        None if last.chain_seq == 0 => Ok(last),
+        Some(kept) if kept.is_sealed(key) && kept.chain_seq >= last.chain_seq => Ok((kept.clone(), true)),
+        None if last.chain_seq == 0 => Ok((last, true)),
         _ => {
-            tracing::error!(%tenant, "rows of the audit follow the head of their chain; it goes on after them");
-            Ok(last)
+            // Told once, and by whoever verifies.
+            if kept.is_none_or(|kept| !kept.seal.is_empty()) {
+                tracing::error!(%tenant, "somebody else has set the head of a chain of the audit; it goes on after its last row");
+            }
+            Ok((last, false))
         }
     }
 }
@@ -214,6 +239,7 @@ fn save(conn: &mut Connection, head: &Head, loaded: Option<i64>) -> Result<(), P
     let moved = (
         audit_heads::chain_seq.eq(head.chain_seq),
         audit_heads::chain_hash.eq(&head.chain_hash),
+        audit_heads::seal.eq(&head.seal),
     );
     match diesel::update(row).set(moved).execute(conn)? {
         1 => Ok(()),

@@ -265,25 +265,110 @@ async fn what_was_done_to_one_chain_stops_neither_it_nor_the_others() {
         }
         desk.seal().await;
     };
-    // Every row is there: the chain is whole again.
-    desk.sql(&format!(
-        "UPDATE audit_heads SET chain_seq = 1, chain_hash = 'x' WHERE {OURS}"
-    ));
-    change("one").await;
-    intact(desk);
-    desk.sql(&format!("DELETE FROM audit_heads WHERE {OURS}"));
-    change("two").await;
-    intact(desk);
-    // The last one is gone, and whoever comes after it tells.
+    let gone = "1 rows before it are missing";
     let last = format!("(SELECT MAX(chain_seq) FROM events WHERE {OURS})");
-    desk.sql(&format!("DELETE FROM events WHERE {OURS} AND chain_seq = {last}"));
-    change("three").await;
+    let stories: [(String, &[&str]); 4] = [
+        // The last one is gone, and whoever comes after it tells.
+        (
+            format!("DELETE FROM events WHERE {OURS} AND chain_seq = {last}"),
+            &[gone],
+        ),
+        // Every row is there: the head tells for ever that it was not the server who set it.
+        (
+            format!("UPDATE audit_heads SET chain_seq = 1, chain_hash = 'x' WHERE {OURS}"),
+            &[gone, NOT_OURS],
+        ),
+        (format!("DELETE FROM audit_heads WHERE {OURS}"), &[gone, NOT_OURS]),
+        (
+            format!("UPDATE audit_heads SET chain_seq = {} WHERE {OURS}", i64::MAX),
+            &[gone, NOT_OURS],
+        ),
+    ];
+    for (place, (statement, wrong)) in stories.into_iter().enumerate() {
+        assert_eq!(desk.sql(&statement), 1, "{statement}");
+        change(&format!("name {place}")).await;
+        assert_found(desk, &stage.contoso, wrong);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_was_cut_off_is_found_also_when_the_chain_went_on() {
+    let stage = sealed().await;
+    let desk = &stage.desk;
+    let saved = Saved::of(desk);
+    let heads = [
+        format!("{} WHERE {OURS}", set_back(2, "")),
+        format!("{} WHERE {OURS}", set_back(2, ", seal = 'cmFuZG9t'")),
+        format!("{} WHERE {OURS}", set_back(2, ", seal = ''")),
+        format!("DELETE FROM audit_heads WHERE {OURS}"),
+    ];
+    for (place, head) in heads.iter().enumerate() {
+        assert_eq!(desk.sql(&last_rows(2)), 2);
+        assert_eq!(desk.sql(head), 1);
+        let name = format!("name {place}");
+        stage.bob.patch("/v1/me", json!({"name": name})).await.ok();
+        desk.seal().await;
+        assert_found(desk, &stage.contoso, &[NOT_OURS]);
+        saved.undo();
+    }
+    // All of it is gone, and it begins anew.
+    desk.sql(&format!("DELETE FROM audit_heads WHERE {OURS}"));
+    desk.sql(&format!("DELETE FROM events WHERE {OURS}"));
+    assert_found(desk, &stage.contoso, &[NO_BEGINNING]);
+    stage.bob.patch("/v1/me", json!({"name": "Robert"})).await.ok();
+    assert_found(desk, &stage.contoso, &[NO_BEGINNING]);
+    desk.seal().await;
+    assert_found(desk, &stage.contoso, &[NO_BEGINNING]);
+    saved.undo();
+    // The provider's too.
+    desk.sql("DELETE FROM audit_heads");
+    desk.sql("DELETE FROM events");
     let (content, reports) = verify(desk, &[]);
     assert!(!content);
     for report in reports {
         let findings = report["findings"].as_array().unwrap();
-        let is_ours = report["tenant_id"] == stage.contoso["id"];
-        assert_eq!(findings.len(), usize::from(is_ours), "{report}");
+        assert_eq!((&report["rows"], findings.len()), (&json!(0), 1), "{report}");
+        assert!(findings[0]["what"].as_str().unwrap().contains(NO_BEGINNING));
+    }
+    saved.undo();
+    saved.forget();
+}
+
+const NOT_OURS: &str = "was not sealed by the server";
+const NO_BEGINNING: &str = "the event that every chain begins with is missing";
+
+/// Sets a head back by so many rows, to what stands in the database; and more of it.
+fn set_back(rows: u8, more: &str) -> String {
+    format!(
+        "UPDATE audit_heads SET chain_seq = chain_seq - {rows}, chain_hash = (SELECT e.chain_hash FROM events e \
+         WHERE e.tenant_id = audit_heads.tenant_id AND e.chain_seq = audit_heads.chain_seq - {rows}){more}"
+    )
+}
+
+/// Removes the last rows of Contoso's chain.
+fn last_rows(rows: u8) -> String {
+    format!(
+        "DELETE FROM events WHERE {OURS} AND chain_seq > (SELECT MAX(e.chain_seq) FROM events e WHERE e.{OURS}) - {rows}"
+    )
+}
+
+/// Of this tenant exactly this is wrong, and of the others nothing.
+#[track_caller]
+fn assert_found(desk: &TestDesk, tenant: &Value, wrong: &[&str]) {
+    let (content, reports) = verify(desk, &[]);
+    assert!(!content, "{wrong:?}");
+    for report in reports {
+        let findings = report["findings"].as_array().unwrap();
+        let wanted = if report["tenant_id"] == tenant["id"] {
+            wrong
+        } else {
+            &[]
+        };
+        assert_eq!(findings.len(), wanted.len(), "{report}");
+        for wrong in wanted {
+            let is_it = |finding: &Value| finding["what"].as_str().unwrap().contains(wrong);
+            assert!(findings.iter().any(is_it), "{wrong}: {report}");
+        }
     }
 }
 
@@ -302,6 +387,11 @@ impl<'a> Saved<'a> {
             self.0.sql(&format!("DELETE FROM {table}"));
             self.0.sql(&format!("INSERT INTO {table} SELECT * FROM {saved}"));
         }
+    }
+
+    fn forget(&self) {
+        self.0.sql("DROP TABLE saved_events");
+        self.0.sql("DROP TABLE saved_heads");
     }
 }
 
@@ -410,6 +500,44 @@ async fn whatever_was_done_to_the_rows_is_found() {
             0,
             "another link",
         ),
+        (
+            "another seal of the head",
+            vec![format!("UPDATE audit_heads SET seal = 'x' WHERE {OURS}")],
+            0,
+            NOT_OURS,
+        ),
+        (
+            "the seal of another tenant's head",
+            vec![format!(
+                "UPDATE audit_heads SET seal = (SELECT MAX(o.seal) FROM audit_heads o WHERE NOT o.{OURS}) WHERE {OURS}"
+            )],
+            0,
+            NOT_OURS,
+        ),
+        (
+            "the last rows removed, and the head set back to the row before",
+            vec![format!("{} WHERE {OURS}", set_back(2, "")), last_rows(2)],
+            0,
+            NOT_OURS,
+        ),
+        (
+            "the same, with a seal that was guessed",
+            vec![
+                format!("{} WHERE {OURS}", set_back(2, ", seal = 'cmFuZG9t'")),
+                last_rows(2),
+            ],
+            0,
+            NOT_OURS,
+        ),
+        (
+            "every row removed, and the head",
+            vec![
+                format!("DELETE FROM audit_heads WHERE {OURS}"),
+                format!("DELETE FROM events WHERE {OURS}"),
+            ],
+            1,
+            NO_BEGINNING,
+        ),
     ];
     let saved = Saved::of(desk);
     for (story, statements, seq, wrong) in stories {
@@ -436,8 +564,7 @@ async fn whatever_was_done_to_the_rows_is_found() {
         saved.undo();
         intact(desk);
     }
-    desk.sql("DROP TABLE saved_events");
-    desk.sql("DROP TABLE saved_heads");
+    saved.forget();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -453,7 +580,8 @@ async fn with_another_secret_no_chain_can_be_made_or_verified() {
     );
     let (content, reports) = verify(desk, &["--tenant-id", id(&stage.contoso)]);
     assert!(!content);
-    assert_eq!(reports[0]["findings"].as_array().unwrap().len(), 1, "{reports:?}");
+    // The row, and the head.
+    assert_eq!(reports[0]["findings"].as_array().unwrap().len(), 2, "{reports:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -461,6 +589,9 @@ async fn an_end_that_was_kept_elsewhere_finds_what_was_written_anew_and_sealed_b
     let stage = sealed().await;
     let desk = &stage.desk;
     let contoso = ["--tenant-id", id(&stage.contoso)];
+    desk.sql("CREATE TABLE old_heads AS SELECT * FROM audit_heads");
+    stage.bob.patch("/v1/me", json!({"name": "Robert"})).await.ok();
+    desk.seal().await;
     let path = desk.settings().data_dir.join("anchor.json");
     let keep = |reports: &[Value]| {
         let lines: Vec<_> = reports.iter().map(Value::to_string).collect();
@@ -469,12 +600,16 @@ async fn an_end_that_was_kept_elsewhere_finds_what_was_written_anew_and_sealed_b
     keep(&intact(desk));
     let anchored = ["--anchor", path.to_str().unwrap()];
     assert!(verify(desk, &anchored).0);
-    // The last row is written anew as if it had never been sealed, and the head is set back.
+    // The last row is written anew as if it had never been sealed, and an old head of which there was a copy is put back.
     let last = format!("(SELECT MAX(chain_seq) FROM events WHERE {OURS})");
-    desk.sql(&format!(
-        "UPDATE audit_heads SET chain_seq = chain_seq - 1, chain_hash = (SELECT e.chain_hash FROM events e \
-         WHERE e.tenant_id = audit_heads.tenant_id AND e.chain_seq = audit_heads.chain_seq - 1) WHERE {OURS}"
-    ));
+    desk.sql(&format!("DELETE FROM audit_heads WHERE {OURS}"));
+    assert_eq!(
+        desk.sql(&format!(
+            "INSERT INTO audit_heads SELECT * FROM old_heads WHERE {OURS}"
+        )),
+        1
+    );
+    desk.sql("DROP TABLE old_heads");
     desk.sql(&format!(
         "UPDATE events SET actor_name = 'Mallory', salt = NULL, digest = '', chain_seq = NULL, chain_hash = NULL \
          WHERE {OURS} AND chain_seq = {last}"

@@ -14,11 +14,12 @@ CREATE INDEX events_subject ON events (subject_id, id) WHERE chain_seq IS NOT NU
 CREATE INDEX events_kind ON events (kind, id) WHERE chain_seq IS NOT NULL;
 CREATE INDEX events_kind_of_tenant ON events (tenant_id, kind, id) WHERE chain_seq IS NOT NULL;
 
--- Where the chain of each tenant ends.
+-- Where the chain of each tenant ends, and a seal over that.
 CREATE TABLE audit_heads (
     tenant_id uuid PRIMARY KEY REFERENCES tenants (id),
     chain_seq bigint NOT NULL,
-    chain_hash text NOT NULL
+    chain_hash text NOT NULL,
+    seal text NOT NULL
 );
 
 -- How often an address was refused in a minute. Installation-wide: who tries is nobody yet.
