@@ -873,6 +873,42 @@ async fn staff_sign_in_at_the_providers_own_issuer_whose_factors_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_issuer_could_be_named_and_what_is_too_long_is_refused() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let issuer = Issuer::start();
+    registered(&stage, &issuer.url, json!({})).await;
+    let claims = |changes| issuer.claims(desk, changes);
+    for iss in [
+        "https://login.example\u{0}",
+        "\u{0}",
+        "",
+        "login.example",
+        "https://login.example?x=\u{0}",
+        &format!("https://login.example/{}", "x".repeat(500)),
+    ] {
+        for token in [
+            issuer.signs(&claims(json!({"iss": iss}))),
+            forged(&json!({"alg": "none"}), &claims(json!({"iss": iss})), |_| {
+                Vec::new()
+            }),
+        ] {
+            let reply = desk.with_token(&token).get("/v1/me").await;
+            reply.refused(401, "unauthenticated");
+        }
+    }
+    // 8 KiB, and what is longer.
+    for (size, status) in [(5_000, 200), (7_000, 401), (50_000, 401)] {
+        let token = issuer.signs(&claims(json!({"more": "x".repeat(size)})));
+        assert_eq!(token.len() > 8192, status == 401, "{}", token.len());
+        for turn in ["new", "remembered"] {
+            let reply = desk.with_token(&token).get("/v1/me").await;
+            assert_eq!(reply.status, status, "{size}, {turn}: {}", reply.body);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_first_calls_of_one_subject_make_one_person() {
     let stage = Stage::set().await;
     let desk = &stage.desk;
