@@ -297,8 +297,8 @@ impl Caller {
         if self.is_key() && !api_key::store::is_live(conn, self.tenant(), self.person().of(), self.now())? {
             return Err(no_longer());
         }
-        // The sessions of a provider that is disabled are over; who calls with its tokens has none.
-        if let (Some(provider), None) = (self.known.claims.idp, self.session())
+        // Whomever a provider has let in is out with it, with a session or a token of its own.
+        if let Some(provider) = self.known.claims.idp
             && !sso::store::is_open(conn, self.tenant(), provider)?
         {
             return Err(no_longer());

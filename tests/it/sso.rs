@@ -873,6 +873,94 @@ async fn staff_sign_in_at_the_providers_own_issuer_whose_factors_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_changes_while_it_is_asked_lets_nobody_in() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let issuer = Issuer::start();
+    let contoso = registered(&stage, &issuer.url, json!({})).await;
+    let operator = &desk.operator;
+    for what in ["changed", "disabled", "removed"] {
+        let mut browser = Browser::default();
+        let address = url::Url::parse(&browser.begins(desk, &contoso).await).unwrap();
+        let asked = |name: &str| {
+            let found = address.query_pairs().find(|(found, _)| found == name);
+            found.unwrap().1.into_owned()
+        };
+        let claims = issuer.claims(desk, json!({"aud": "desk", "nonce": asked("nonce")}));
+        issuer.says(
+            "/token",
+            json!({"id_token": issuer.signs(&claims), "token_type": "Bearer"}),
+        );
+        let back = format!("/v1/auth/sso/callback?code=c&state={}", asked("state"));
+        let mut held = issuer.holds("/token");
+        let meanwhile = async {
+            held.asked().await;
+            let place = path(&contoso);
+            let done = match what {
+                "changed" => operator.patch(&place, json!({"domains": ["x.example"]})).await,
+                "disabled" => operator.patch(&place, json!({"disabled": true})).await,
+                _ => operator.delete(&place, json!({})).await,
+            };
+            assert!(done.status < 300, "{}", done.body);
+            held.comes();
+        };
+        let (reply, ()) = tokio::join!(browser.returns(desk, &back), meanwhile);
+        let body = reply.refused(401, "sso-failed");
+        assert!(body["detail"].as_str().unwrap().contains("begin again"), "{body}");
+        if what != "removed" {
+            let as_before = json!({"disabled": false, "domains": ["contoso.example"]});
+            operator.patch(&path(&contoso), as_before).await.ok();
+        }
+    }
+    // The same of a program, whose first call has the keys asked for.
+    let issuer = Issuer::start();
+    let contoso = registered(&stage, &issuer.url, json!({})).await;
+    let kim = desk.with_token(&issuer.signs(&issuer.claims(desk, json!({}))));
+    let mut held = issuer.holds("/jwks");
+    let meanwhile = async {
+        held.asked().await;
+        operator
+            .patch(&path(&contoso), json!({"disabled": true}))
+            .await
+            .ok();
+        held.comes();
+    };
+    let (reply, ()) = tokio::join!(kim.get("/v1/me"), meanwhile);
+    reply.refused(401, "unauthenticated");
+    assert_eq!(desk.count("sessions WHERE provider_id IS NOT NULL"), 0);
+    assert_eq!(desk.count("external_identities"), 0);
+    assert_eq!(desk.count("people WHERE email = 'kim@contoso.example'"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_does_not_outlive_its_provider_even_if_it_was_not_ended() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let idp = Provider::start(desk);
+    let contoso = registered(&stage, &idp.url, json!({})).await;
+    let grant = Browser::default().signs_in(desk, &contoso, "kim").await;
+    let kim = whoever(desk, &grant);
+    let place = path(&contoso);
+    let disabled = |disabled: bool| desk.operator.patch(&place, json!({"disabled": disabled}));
+    disabled(true).await.ok();
+    assert_eq!(
+        desk.sql("UPDATE sessions SET ended_at = NULL WHERE provider_id IS NOT NULL"),
+        1
+    );
+    let refresh = || json!({"refresh_token": grant.body["refresh_token"]});
+    let change = || json!({"name": "Kim"});
+    let refused = [
+        kim.patch("/v1/me", change()).await,
+        desk.stranger().post("/v1/auth/refresh", refresh()).await,
+    ];
+    for reply in refused {
+        reply.refused(401, "unauthenticated");
+    }
+    disabled(false).await.ok();
+    kim.patch("/v1/me", change()).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_no_issuer_could_be_named_and_what_is_too_long_is_refused() {
     let stage = Stage::set().await;
     let desk = &stage.desk;

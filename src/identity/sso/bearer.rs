@@ -108,7 +108,10 @@ async fn person(
     }
     let of = provider.clone();
     let arrived = db
-        .write(scope, move |conn| arrive(conn, &of, &claims, now))
+        .write(scope, move |conn| match store::hold(conn, &of)? {
+            true => arrive(conn, &of, &claims, now),
+            false => Ok(None),
+        })
         .await?;
     Ok(arrived.map(|(member, name)| (member.person_id, member.role, name)))
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::model::{ExternalIdentity, IdentityProvider};
 use crate::db::schema::{external_identities, identity_providers, memberships};
-use crate::db::{Connection, IdentityProviderId, Moment, PersonId, TenantId, on_each};
+use crate::db::{Connection, IdentityProviderId, Moment, PersonId, TenantId, lock, on_each};
 use crate::problem::Problem;
 
 /// The provider of this id, whosoever it is.
@@ -30,6 +30,14 @@ pub fn is_open(conn: &mut Connection, tenant: TenantId, id: IdentityProviderId) 
         .find((tenant, id))
         .select(identity_providers::disabled);
     Ok(row.first(conn).optional()? == Some(false))
+}
+
+/// Whether a provider still lets people in and is as it was loaded. Asked first in the transaction that lets somebody
+/// in: whoever changes or removes it came before, and is seen, or waits until the end of that.
+pub fn hold(conn: &mut Connection, loaded: &IdentityProvider) -> Result<bool, Problem> {
+    lock::shared(conn, lock::Key::of(loaded.id))?;
+    let now = find(conn, loaded.id)?;
+    Ok(now.is_some_and(|now| !now.disabled && now.version == loaded.version))
 }
 
 /// The providers with this issuer.
