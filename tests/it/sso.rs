@@ -961,6 +961,59 @@ async fn a_session_does_not_outlive_its_provider_even_if_it_was_not_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_of_another_tenant_keeps_nobody_out() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let (idp, adatums) = (Provider::start(desk), Issuer::start());
+    let contoso = registered(&stage, &idp.url, json!({})).await;
+    let there = json!({"tenant_id": stage.adatum["id"], "domains": ["contoso.example"]});
+    registered(&stage, &adatums.url, there).await;
+    let form = |who: &str| json!({"email": format!("{who}@contoso.example"), "name": "Not a name", "role": "tenant_viewer"});
+    // Kim was invited by Adatum; Lee was so too, and then by Contoso.
+    for who in ["kim", "lee"] {
+        let there = stage.eva.post("/v1/users", form(who)).await.created();
+        if who == "lee" {
+            let here = stage.bob.post("/v1/users", form(who)).await.created();
+            assert_eq!((&here["id"], &here["status"]), (&there["id"], &json!("invited")));
+        }
+        let grant = Browser::default().signs_in(desk, &contoso, who).await;
+        let me = whoever(desk, &grant).get("/v1/me").await.ok();
+        assert_eq!(
+            (&me["id"], &me["name"], &me["tenant_id"], &me["status"]),
+            (
+                &there["id"],
+                &json!(format!("{who} of the provider")),
+                &stage.contoso["id"],
+                &json!("active")
+            )
+        );
+        // At Adatum nothing has happened.
+        let there = format!("/v1/users/{}", there["id"].as_str().unwrap());
+        assert_eq!(stage.eva.get(&there).await.ok()["status"], "invited");
+    }
+    // Who has been in there, by a provider, is somebody; so is who has a password.
+    let claims = adatums.claims(desk, json!({"sub": "mia", "email": "mia@contoso.example"}));
+    let mia = desk.with_token(&adatums.signs(&claims));
+    mia.get("/v1/me").await.ok();
+    let mut ned = form("ned");
+    ned["password"] = json!(PASSWORD);
+    stage.eva.post("/v1/users", ned).await.created();
+    // And a key is nobody.
+    let key = json!({"name": "A key", "role": "tenant_viewer", "scopes": ["requests:read"]});
+    let key = stage.eva.post("/v1/api-keys", key).await.created();
+    let id = key["id"].as_str().unwrap();
+    let renamed = desk.sql(&format!(
+        "UPDATE people SET email = 'key@contoso.example' WHERE email = '{id}@keys.invalid'"
+    ));
+    assert_eq!(renamed, 1);
+    for who in ["mia", "ned", "key"] {
+        let reply = Browser::default().signs_in(desk, &contoso, who).await;
+        reply.refused(403, "sso-refused");
+    }
+    desk.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_no_issuer_could_be_named_and_what_is_too_long_is_refused() {
     let stage = Stage::set().await;
     let desk = &stage.desk;
