@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, web};
+use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::future::LocalBoxFuture;
 use moka::sync::Cache;
 
@@ -31,9 +32,13 @@ use crate::http::{Answer, IfMatch};
 use crate::journal::Actor;
 use crate::problem::{Code, Problem};
 
-/// What tokens were found to say, for a minute.
+/// A token may be this long: 8 KiB.
+const LONGEST: usize = 8 << 10;
+
+/// What tokens were found to say, for a minute. They are known by their SHA-256: the memory it takes does not depend on
+/// what is sent.
 #[derive(Clone)]
-pub struct Remembered(Cache<String, Arc<Known>>);
+pub struct Remembered(Cache<[u8; 32], Arc<Known>>);
 
 /// What is known of a caller.
 pub(super) struct Known {
@@ -80,6 +85,15 @@ impl Known {
             ForKeys::Any | ForKeys::Never => "this is for people, not for keys".to_owned(),
         };
         Err(Problem::new(Code::Forbidden, detail))
+    }
+}
+
+impl Remembered {
+    fn fingerprint(token: &str) -> Result<[u8; 32], Problem> {
+        digest(&SHA256, token.as_bytes())
+            .as_ref()
+            .try_into()
+            .map_err(Problem::internal)
     }
 }
 
@@ -283,8 +297,8 @@ impl Caller {
         if self.is_key() && !api_key::store::is_live(conn, self.tenant(), self.person().of(), self.now())? {
             return Err(no_longer());
         }
-        // The sessions of a provider that is disabled are over; who calls with its tokens has none.
-        if let (Some(provider), None) = (self.known.claims.idp, self.session())
+        // Whomever a provider has let in is out with it, with a session or a token of its own.
+        if let Some(provider) = self.known.claims.idp
             && !sso::store::is_open(conn, self.tenant(), provider)?
         {
             return Err(no_longer());
@@ -374,13 +388,14 @@ pub(super) async fn authenticate(request: &HttpRequest) -> Result<Arc<Known>, Pr
         return Ok(Arc::new(known));
     }
     let remembered = part::<Remembered>(request)?;
-    if let Some(known) = remembered.0.get(token) {
+    let fingerprint = Remembered::fingerprint(token)?;
+    if let Some(known) = remembered.0.get(&fingerprint) {
         known.claims.check_time(now)?;
         return Ok(known);
     }
     if let Some(known) = sso::bearer::authenticate(request, token, now).await? {
         let known = Arc::new(known);
-        remembered.0.insert(token.to_owned(), Arc::clone(&known));
+        remembered.0.insert(fingerprint, Arc::clone(&known));
         return Ok(known);
     }
     let claims = part::<Tokens>(request)?.verify(token, now).await?;
@@ -399,7 +414,7 @@ pub(super) async fn authenticate(request: &HttpRequest) -> Result<Arc<Known>, Pr
         name,
         scopes: None,
     });
-    remembered.0.insert(token.to_owned(), Arc::clone(&known));
+    remembered.0.insert(fingerprint, Arc::clone(&known));
     Ok(known)
 }
 
@@ -417,9 +432,14 @@ fn bearer(request: &HttpRequest) -> Result<&str, Problem> {
         .ok()
         .and_then(|text| text.split_once(' '))
         .ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(token.trim())
-    } else {
-        Err(missing())
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing());
     }
+    if token.len() > LONGEST {
+        return Err(Problem::new(
+            Code::Unauthenticated,
+            "an access token has 8 KiB at most",
+        ));
+    }
+    Ok(token.trim())
 }

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::desk::{Reply, TestDesk};
 
@@ -250,24 +251,59 @@ impl Browser {
     }
 }
 
+/// What an issuer answers by path, and which answers it holds back.
+#[derive(Default)]
+struct Said {
+    answers: Mutex<BTreeMap<&'static str, Value>>,
+    held: Mutex<BTreeMap<&'static str, (oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+}
+
+impl Said {
+    async fn answer(&self, path: &str) -> HttpResponse {
+        let held = self.held.lock().unwrap().remove(path);
+        if let Some((asked, let_go)) = held {
+            let _ = asked.send(());
+            let _ = let_go.await;
+        }
+        match self.answers.lock().unwrap().get(path) {
+            Some(value) => HttpResponse::Ok().json(value),
+            None => HttpResponse::NotFound().finish(),
+        }
+    }
+}
+
+/// An answer that is held back.
+pub struct Held {
+    asked: oneshot::Receiver<()>,
+    let_go: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Waits until it is asked for.
+    pub async fn asked(&mut self) {
+        (&mut self.asked).await.unwrap();
+    }
+
+    /// It may come.
+    pub fn comes(self) {
+        self.let_go.send(()).unwrap();
+    }
+}
+
 /// An issuer that says and signs whatever a test wants.
 pub struct Issuer {
     pub url: String,
-    said: Arc<Mutex<BTreeMap<&'static str, Value>>>,
+    said: Arc<Said>,
     key: EncodingKey,
     server: actix_web::dev::ServerHandle,
 }
 
 impl Issuer {
     pub fn start() -> Self {
-        let said = Arc::new(Mutex::new(BTreeMap::new()));
-        let data = web::Data::new(Arc::clone(&said));
-        let answer = |request: HttpRequest, said: web::Data<Arc<Mutex<BTreeMap<&'static str, Value>>>>| async move {
-            match said.lock().unwrap().get(request.path()) {
-                Some(value) => HttpResponse::Ok().json(value),
-                None => HttpResponse::NotFound().finish(),
-            }
-        };
+        let said = Arc::new(Said::default());
+        let data = web::Data::from(Arc::clone(&said));
+        let answer =
+            |request: HttpRequest, said: web::Data<Said>| async move { said.answer(request.path()).await };
         let make = move || {
             App::new()
                 .app_data(data.clone())
@@ -305,7 +341,15 @@ impl Issuer {
 
     /// What it answers at a path from now on.
     pub fn says(&self, path: &'static str, value: Value) {
-        self.said.lock().unwrap().insert(path, value);
+        self.said.answers.lock().unwrap().insert(path, value);
+    }
+
+    /// Its next answer at a path is held back.
+    pub fn holds(&self, path: &'static str) -> Held {
+        let (asking, asked) = oneshot::channel();
+        let (let_go, going) = oneshot::channel();
+        self.said.held.lock().unwrap().insert(path, (asking, going));
+        Held { asked, let_go }
     }
 
     /// Good claims of somebody, with some of them changed; `null` takes one away.

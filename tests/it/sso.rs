@@ -873,6 +873,183 @@ async fn staff_sign_in_at_the_providers_own_issuer_whose_factors_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_changes_while_it_is_asked_lets_nobody_in() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let issuer = Issuer::start();
+    let contoso = registered(&stage, &issuer.url, json!({})).await;
+    let operator = &desk.operator;
+    for what in ["changed", "disabled", "removed"] {
+        let mut browser = Browser::default();
+        let address = url::Url::parse(&browser.begins(desk, &contoso).await).unwrap();
+        let asked = |name: &str| {
+            let found = address.query_pairs().find(|(found, _)| found == name);
+            found.unwrap().1.into_owned()
+        };
+        let claims = issuer.claims(desk, json!({"aud": "desk", "nonce": asked("nonce")}));
+        issuer.says(
+            "/token",
+            json!({"id_token": issuer.signs(&claims), "token_type": "Bearer"}),
+        );
+        let back = format!("/v1/auth/sso/callback?code=c&state={}", asked("state"));
+        let mut held = issuer.holds("/token");
+        let meanwhile = async {
+            held.asked().await;
+            let place = path(&contoso);
+            let done = match what {
+                "changed" => operator.patch(&place, json!({"domains": ["x.example"]})).await,
+                "disabled" => operator.patch(&place, json!({"disabled": true})).await,
+                _ => operator.delete(&place, json!({})).await,
+            };
+            assert!(done.status < 300, "{}", done.body);
+            held.comes();
+        };
+        let (reply, ()) = tokio::join!(browser.returns(desk, &back), meanwhile);
+        let body = reply.refused(401, "sso-failed");
+        assert!(body["detail"].as_str().unwrap().contains("begin again"), "{body}");
+        if what != "removed" {
+            let as_before = json!({"disabled": false, "domains": ["contoso.example"]});
+            operator.patch(&path(&contoso), as_before).await.ok();
+        }
+    }
+    // The same of a program, whose first call has the keys asked for.
+    let issuer = Issuer::start();
+    let contoso = registered(&stage, &issuer.url, json!({})).await;
+    let kim = desk.with_token(&issuer.signs(&issuer.claims(desk, json!({}))));
+    let mut held = issuer.holds("/jwks");
+    let meanwhile = async {
+        held.asked().await;
+        operator
+            .patch(&path(&contoso), json!({"disabled": true}))
+            .await
+            .ok();
+        held.comes();
+    };
+    let (reply, ()) = tokio::join!(kim.get("/v1/me"), meanwhile);
+    reply.refused(401, "unauthenticated");
+    assert_eq!(desk.count("sessions WHERE provider_id IS NOT NULL"), 0);
+    assert_eq!(desk.count("external_identities"), 0);
+    assert_eq!(desk.count("people WHERE email = 'kim@contoso.example'"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_does_not_outlive_its_provider_even_if_it_was_not_ended() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let idp = Provider::start(desk);
+    let contoso = registered(&stage, &idp.url, json!({})).await;
+    let grant = Browser::default().signs_in(desk, &contoso, "kim").await;
+    let kim = whoever(desk, &grant);
+    let place = path(&contoso);
+    let disabled = |disabled: bool| desk.operator.patch(&place, json!({"disabled": disabled}));
+    disabled(true).await.ok();
+    assert_eq!(
+        desk.sql("UPDATE sessions SET ended_at = NULL WHERE provider_id IS NOT NULL"),
+        1
+    );
+    let refresh = || json!({"refresh_token": grant.body["refresh_token"]});
+    let change = || json!({"name": "Kim"});
+    let refused = [
+        kim.patch("/v1/me", change()).await,
+        desk.stranger().post("/v1/auth/refresh", refresh()).await,
+    ];
+    for reply in refused {
+        reply.refused(401, "unauthenticated");
+    }
+    disabled(false).await.ok();
+    kim.patch("/v1/me", change()).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_of_another_tenant_keeps_nobody_out() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let (idp, adatums) = (Provider::start(desk), Issuer::start());
+    let contoso = registered(&stage, &idp.url, json!({})).await;
+    let there = json!({"tenant_id": stage.adatum["id"], "domains": ["contoso.example"]});
+    registered(&stage, &adatums.url, there).await;
+    let form = |who: &str| json!({"email": format!("{who}@contoso.example"), "name": "Not a name", "role": "tenant_viewer"});
+    // Kim was invited by Adatum; Lee was so too, and then by Contoso.
+    for who in ["kim", "lee"] {
+        let there = stage.eva.post("/v1/users", form(who)).await.created();
+        if who == "lee" {
+            let here = stage.bob.post("/v1/users", form(who)).await.created();
+            assert_eq!((&here["id"], &here["status"]), (&there["id"], &json!("invited")));
+        }
+        let grant = Browser::default().signs_in(desk, &contoso, who).await;
+        let me = whoever(desk, &grant).get("/v1/me").await.ok();
+        assert_eq!(
+            (&me["id"], &me["name"], &me["tenant_id"], &me["status"]),
+            (
+                &there["id"],
+                &json!(format!("{who} of the provider")),
+                &stage.contoso["id"],
+                &json!("active")
+            )
+        );
+        // At Adatum nothing has happened.
+        let there = format!("/v1/users/{}", there["id"].as_str().unwrap());
+        assert_eq!(stage.eva.get(&there).await.ok()["status"], "invited");
+    }
+    // Who has been in there, by a provider, is somebody; so is who has a password.
+    let claims = adatums.claims(desk, json!({"sub": "mia", "email": "mia@contoso.example"}));
+    let mia = desk.with_token(&adatums.signs(&claims));
+    mia.get("/v1/me").await.ok();
+    let mut ned = form("ned");
+    ned["password"] = json!(PASSWORD);
+    stage.eva.post("/v1/users", ned).await.created();
+    // And a key is nobody.
+    let key = json!({"name": "A key", "role": "tenant_viewer", "scopes": ["requests:read"]});
+    let key = stage.eva.post("/v1/api-keys", key).await.created();
+    let id = key["id"].as_str().unwrap();
+    let renamed = desk.sql(&format!(
+        "UPDATE people SET email = 'key@contoso.example' WHERE email = '{id}@keys.invalid'"
+    ));
+    assert_eq!(renamed, 1);
+    for who in ["mia", "ned", "key"] {
+        let reply = Browser::default().signs_in(desk, &contoso, who).await;
+        reply.refused(403, "sso-refused");
+    }
+    desk.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_issuer_could_be_named_and_what_is_too_long_is_refused() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let issuer = Issuer::start();
+    registered(&stage, &issuer.url, json!({})).await;
+    let claims = |changes| issuer.claims(desk, changes);
+    for iss in [
+        "https://login.example\u{0}",
+        "\u{0}",
+        "",
+        "login.example",
+        "https://login.example?x=\u{0}",
+        &format!("https://login.example/{}", "x".repeat(500)),
+    ] {
+        for token in [
+            issuer.signs(&claims(json!({"iss": iss}))),
+            forged(&json!({"alg": "none"}), &claims(json!({"iss": iss})), |_| {
+                Vec::new()
+            }),
+        ] {
+            let reply = desk.with_token(&token).get("/v1/me").await;
+            reply.refused(401, "unauthenticated");
+        }
+    }
+    // 8 KiB, and what is longer.
+    for (size, status) in [(5_000, 200), (7_000, 401), (50_000, 401)] {
+        let token = issuer.signs(&claims(json!({"more": "x".repeat(size)})));
+        assert_eq!(token.len() > 8192, status == 401, "{}", token.len());
+        for turn in ["new", "remembered"] {
+            let reply = desk.with_token(&token).get("/v1/me").await;
+            assert_eq!(reply.status, status, "{size}, {turn}: {}", reply.body);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_first_calls_of_one_subject_make_one_person() {
     let stage = Stage::set().await;
     let desk = &stage.desk;

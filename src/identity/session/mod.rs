@@ -18,6 +18,7 @@ use super::Caller;
 use super::model::{Membership, Role, side_of};
 use super::opaque::Opaque;
 use super::second_factor;
+use super::sso;
 use super::store::standing;
 use crate::db::schema::{refresh_tokens, sessions};
 use crate::db::{
@@ -243,6 +244,11 @@ pub fn refresh(
     let Some(role) = owner.role.filter(|_| kept.expires_at > now) else {
         return refused;
     };
+    if let Some(provider) = session.provider_id
+        && !sso::store::is_open(conn, session.tenant_id, provider)?
+    {
+        return refused;
+    }
     store::touch(conn, &session, client, now)?;
     let data = json!({"agent": client.agent});
     note(

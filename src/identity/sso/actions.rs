@@ -114,11 +114,15 @@ fn role_claim() -> String {
     "roles".to_owned()
 }
 
-/// An issuer (OpenID Connect Discovery §2): an address without query and fragment.
-fn issuer_name(value: &str, _: &()) -> garde::Result {
+/// Whether a text can name an issuer (OpenID Connect Discovery §2): an address without query and fragment.
+pub fn is_issuer(value: &str) -> bool {
     let url = Address::parse(value).map(Url::from);
     let fits = url.is_some_and(|url| url.query().is_none() && url.fragment().is_none());
-    if fits && value.len() <= 500 && text::line::<500>(value, &()).is_ok() && value.trim() == value {
+    fits && value.len() <= 500 && text::line::<500>(value, &()).is_ok() && value.trim() == value
+}
+
+fn issuer_name(value: &str, _: &()) -> garde::Result {
+    if is_issuer(value) {
         Ok(())
     } else {
         Err(garde::Error::new(

@@ -1,16 +1,16 @@
 //! Who somebody is here, of whom a provider says who it is there.
 //!
 //! A subject that was here before is the same person as then. A new one is the member of the tenant with its verified
-//! address, or, where nobody has that address, a person of its own from now on. An account that is somebody else's is
-//! never taken over: whoever has it may belong to tenants that this issuer has no say in. All of it happens in the scope
-//! of the provider's tenant.
+//! address, or, where nobody has ever been in with that address, a person of its own from now on. An account that is
+//! somebody else's is never taken over: whoever has it may belong to tenants that this issuer has no say in. All of it
+//! happens in the scope of the provider's tenant.
 
 use serde_json::{Value, json};
 
 use super::claims::Claims;
 use super::model::{ExternalIdentity, IdentityProvider};
 use super::store;
-use crate::db::{Connection, Moment, PersonId, lock};
+use crate::db::{Connection, Moment, PersonId, lock, widely};
 use crate::identity::caller::no_longer;
 use crate::identity::model::{Membership, Person, Role};
 use crate::identity::{actions, store as people};
@@ -97,6 +97,9 @@ fn meet(
         }
         Some(known) => {
             let id = known.id;
+            lock::exclusive(conn, lock::Key::of(id))?;
+            // Nobody chooses a password for it from here on.
+            let known = people::person(conn, id)?.ok_or_else(Problem::lost_race)?;
             if !may_be(conn, (provider, claims), known, role, now)? {
                 return Ok(None);
             }
@@ -114,8 +117,8 @@ fn meet(
     Ok(Some(person))
 }
 
-/// Whether the person who has the address already may be the one: a member of the tenant, or a mere contact, who joins.
-/// `false` of a member who is kept out.
+/// Whether the person who has the address already may be the one: a member of the tenant, or somebody whom nobody has
+/// ever been, who joins. `false` of a member who is kept out.
 fn may_be(
     conn: &mut Connection,
     (provider, claims): (&IdentityProvider, &Claims),
@@ -126,21 +129,34 @@ fn may_be(
     match people::membership(conn, provider.tenant_id, person.id)? {
         Some(member) if person.disabled || member.disabled => Ok(false),
         Some(member) if member.accepted => vouch(conn, provider, member, now).map(|()| true),
-        None if actions::user::is_mere_contact(conn, &person)? => {
-            lock::exclusive(conn, lock::Key::of(person.id))?;
-            // What somebody called a contact may be known to another tenant only.
+        here if is_unclaimed(conn, &person)? => {
+            // What somebody called it may be known to another tenant only.
             let named = Person {
                 name: claims.name().unwrap_or_else(|| person.email.clone()),
                 updated_at: now,
                 ..person
             };
             people::save_person(conn, &named)?;
-            join(conn, provider, &named, role, now).map(|()| true)
+            match here {
+                Some(invited) => vouch(conn, provider, invited, now)?,
+                None => join(conn, provider, &named, role, now)?,
+            }
+            Ok(true)
         }
         _ => Err(refused(
             "there is an account with this e-mail address that is not one of this tenant",
         )),
     }
+}
+
+/// Whether nobody has ever been this person: an address that was mentioned, or invited, and by whichever tenant. An
+/// invitation elsewhere is not to keep anybody out here.
+fn is_unclaimed(conn: &mut Connection, person: &Person) -> Result<bool, Problem> {
+    if person.password_hash.is_some() || person.disabled {
+        return Ok(false);
+    }
+    let id = person.id;
+    widely(conn, |conn| Ok(!store::is_taken(conn, id)?))
 }
 
 fn refused(detail: &str) -> Problem {
@@ -190,6 +206,7 @@ fn vouch(
     }
     let loaded = member.version;
     let vouched = Membership {
+        accepted: true,
         federated: true,
         version: loaded.saturating_add(1),
         updated_at: now,

@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use serde::Deserialize;
 
+use super::actions::is_issuer;
 use super::arrival::{arrive, recognise};
 use super::claims::{Audience, Claims};
 use super::model::IdentityProvider;
@@ -24,21 +25,25 @@ struct Unproven {
 
 /// Who calls with a token of a provider; `None` of one that names no provider's issuer.
 pub async fn authenticate(request: &HttpRequest, token: &str, now: Moment) -> Result<Option<Known>, Problem> {
+    // What cannot be right is not worth a query.
+    let Some(key) = KeyName::of(token, Kind::Access) else {
+        return Ok(None);
+    };
     let Ok(unproven) = jsonwebtoken::dangerous::insecure_decode_claims::<Unproven>(token) else {
         return Ok(None);
     };
-    if part::<Tokens>(request)?.issuer() == unproven.iss {
+    if part::<Tokens>(request)?.issuer() == unproven.iss || !is_issuer(&unproven.iss) {
         return Ok(None);
     }
     let db = part::<Db>(request)?;
-    let iss = unproven.iss.clone();
+    let iss = unproven.iss;
     let found = db
         .read_here(Scope::of_system(), move |conn| store::of_issuer(conn, &iss))
         .await?;
     let Some(provider) = addressed(found, &unproven.aud) else {
         return Ok(None);
     };
-    let claims = proven(&part::<Issuers>(request)?, &provider, token, now).await?;
+    let claims = proven(&part::<Issuers>(request)?, &provider, (token, &key), now).await?;
     let until = claims.good_until();
     let found = person(&db, &provider, claims, now).await;
     let found = found.and_then(|known| known.ok_or_else(no_longer));
@@ -75,11 +80,10 @@ fn addressed(found: Vec<IdentityProvider>, aud: &Audience) -> Option<IdentityPro
 async fn proven(
     issuers: &Issuers,
     provider: &IdentityProvider,
-    token: &str,
+    (token, name): (&str, &KeyName),
     now: Moment,
 ) -> Result<Claims, Problem> {
-    let name = KeyName::of(token, Kind::Access).ok_or_else(refused)?;
-    let key = issuers.key(&provider.issuer, &name).await?.ok_or_else(refused)?;
+    let key = issuers.key(&provider.issuer, name).await?.ok_or_else(refused)?;
     let claims = name.open(token, &key).ok_or_else(refused)?;
     let audience = provider.audience.as_deref().ok_or_else(refused)?;
     let believed = claims.of_call(&provider.issuer, audience, &provider.client_id, now);
@@ -104,7 +108,10 @@ async fn person(
     }
     let of = provider.clone();
     let arrived = db
-        .write(scope, move |conn| arrive(conn, &of, &claims, now))
+        .write(scope, move |conn| match store::hold(conn, &of)? {
+            true => arrive(conn, &of, &claims, now),
+            false => Ok(None),
+        })
         .await?;
     Ok(arrived.map(|(member, name)| (member.person_id, member.role, name)))
 }

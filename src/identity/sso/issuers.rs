@@ -46,13 +46,22 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Letter by letter the issuer that was asked (§4.3).
+    /// Letter by letter the issuer that was asked (§4.3). Only one on this machine names endpoints on this machine:
+    /// another would have us ask what only we can reach.
     fn check(&self, issuer: &str) -> Result<(), Problem> {
-        if self.issuer == issuer {
-            Ok(())
-        } else {
-            Err(unavailable(format!("{issuer} says that it is {}", self.issuer)))
+        if self.issuer != issuer {
+            return Err(unavailable(format!("{issuer} says that it is {}", self.issuer)));
         }
+        let is_ours = Address::parse(issuer).is_some_and(|address| address.is_here());
+        match self.endpoints().find(|endpoint| endpoint.is_here()) {
+            Some(endpoint) if !is_ours => Err(unavailable(format!("{issuer} points at {endpoint}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &Address> {
+        let always = [&self.authorization_endpoint, &self.token_endpoint, &self.jwks_uri];
+        always.into_iter().chain(&self.userinfo_endpoint)
     }
 
     /// By header, which is what a server has to know (RFC 6749 §2.3.1), unless it says that it takes forms only.
@@ -310,6 +319,44 @@ mod tests {
             let metadata = serde_json::from_value::<Metadata>(metadata);
             let is_good = metadata.is_ok_and(|metadata| metadata.check("https://login.example").is_ok());
             assert_eq!(is_good, fits, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn only_an_issuer_on_this_machine_names_endpoints_on_it() {
+        let names = [
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "userinfo_endpoint",
+        ];
+        for (issuer, endpoint, fits) in [
+            ("https://login.example", "https://login.example/x", true),
+            ("https://login.example", "https://other.example/x", true),
+            ("https://login.example", "http://127.0.0.1:8080/x", false),
+            ("https://login.example", "https://127.0.0.1/x", false),
+            ("https://login.example", "https://127.9.9.9/x", false),
+            ("https://login.example", "http://[::1]/x", false),
+            ("https://login.example", "https://[::ffff:127.0.0.1]/x", false),
+            ("https://login.example", "https://localhost/x", false),
+            ("https://login.example", "https://localhost./x", false),
+            ("https://login.example", "https://0.0.0.0/x", false),
+            ("http://127.0.0.1:3000", "http://127.0.0.1:3000/x", true),
+            ("http://localhost:3000", "http://[::1]:3001/x", true),
+            ("https://localhost", "http://127.0.0.1/x", true),
+            ("http://127.0.0.1:3000", "https://login.example/x", true),
+            ("http://127.0.0.1:3000", "http://login.example/x", false),
+        ] {
+            for name in names {
+                let mut metadata = json!({"issuer": issuer});
+                for other in names {
+                    metadata[other] = json!(format!("{issuer}/y"));
+                }
+                metadata[name] = json!(endpoint);
+                let metadata = serde_json::from_value::<Metadata>(metadata);
+                let is_good = metadata.is_ok_and(|metadata| metadata.check(issuer).is_ok());
+                assert_eq!(is_good, fits, "{name} of {issuer}: {endpoint}");
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 
 use super::model::{ExternalIdentity, IdentityProvider};
-use crate::db::schema::{external_identities, identity_providers, memberships};
-use crate::db::{Connection, IdentityProviderId, Moment, PersonId, TenantId, on_each};
+use crate::db::schema::{api_keys, external_identities, identity_providers, memberships};
+use crate::db::{ApiKeyId, Connection, IdentityProviderId, Moment, PersonId, TenantId, lock, on_each};
 use crate::problem::Problem;
 
 /// The provider of this id, whosoever it is.
@@ -30,6 +30,14 @@ pub fn is_open(conn: &mut Connection, tenant: TenantId, id: IdentityProviderId) 
         .find((tenant, id))
         .select(identity_providers::disabled);
     Ok(row.first(conn).optional()? == Some(false))
+}
+
+/// Whether a provider still lets people in and is as it was loaded. Asked first in the transaction that lets somebody
+/// in: whoever changes or removes it came before, and is seen, or waits until the end of that.
+pub fn hold(conn: &mut Connection, loaded: &IdentityProvider) -> Result<bool, Problem> {
+    lock::shared(conn, lock::Key::of(loaded.id))?;
+    let now = find(conn, loaded.id)?;
+    Ok(now.is_some_and(|now| !now.disabled && now.version == loaded.version))
 }
 
 /// The providers with this issuer.
@@ -114,6 +122,22 @@ pub fn person_of(
         .select(external_identities::person_id)
         .first(conn));
     Ok(found.optional()?)
+}
+
+/// Whether some provider has vouched for a person, or a key acts as it. Asked with the rows of all tenants in sight.
+pub fn is_taken(conn: &mut Connection, person: PersonId) -> Result<bool, Problem> {
+    let vouched = external_identities::table.filter(external_identities::person_id.eq(person));
+    let federated = memberships::table
+        .filter(memberships::person_id.eq(person))
+        .filter(memberships::federated.eq(true));
+    let key: ApiKeyId = person.of();
+    let key = api_keys::table.filter(api_keys::id.eq(key));
+    let found = [
+        vouched.count().get_result::<i64>(conn)?,
+        federated.count().get_result(conn)?,
+        key.count().get_result(conn)?,
+    ];
+    Ok(found != [0; 3])
 }
 
 /// Remembers who a subject is.

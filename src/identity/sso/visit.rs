@@ -175,6 +175,10 @@ impl Ground {
             .await?;
         let policy = self.policy;
         let done = self.db.write(Scope::of_tenant(provider.tenant_id), move |conn| {
+            // It was asked for a while: an operator may have closed it meanwhile.
+            if !store::hold(conn, &provider)? {
+                return Err(failed("the identity provider has changed meanwhile: begin again"));
+            }
             let arrived = arrive(conn, &provider, &claims, now)?;
             let (member, name) = arrived.ok_or_else(kept_out)?;
             let by = Some(provider.id);

@@ -1,6 +1,7 @@
 //! How identity providers are asked over HTTP: within a time and a size, and without following where they point.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::redirect;
@@ -125,15 +126,28 @@ pub struct Address(Url);
 impl Address {
     /// Reads one.
     pub fn parse(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let is_here = match url.host()? {
-            Host::Domain(name) => name == "localhost",
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
+        let address = Self(Url::parse(text).ok().filter(Url::has_host)?);
+        let is_safe = match address.0.scheme() {
+            "https" => true,
+            "http" => address.is_here(),
+            _ => false,
         };
-        let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
-        let has_login = !url.username().is_empty() || url.password().is_some();
-        (is_safe && !has_login).then_some(Self(url))
+        let has_login = !address.0.username().is_empty() || address.0.password().is_some();
+        (is_safe && !has_login).then_some(address)
+    }
+
+    /// Whether it is on this machine, by whichever name (RFC 6761 §6.3).
+    pub fn is_here(&self) -> bool {
+        let is_here = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+        match self.0.host() {
+            Some(Host::Domain(name)) => {
+                let name = name.trim_end_matches('.');
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            Some(Host::Ipv4(address)) => is_here(address.into()),
+            Some(Host::Ipv6(address)) => is_here(address.to_canonical()),
+            None => false,
+        }
     }
 }
 
@@ -171,12 +185,40 @@ mod tests {
             ("http://[::1]:3000", true),
             ("http://localhost:3000", true),
             ("http://localhost.evil.example", false),
+            ("http://evil-localhost", false),
+            ("http://[::ffff:192.0.2.1]", false),
             ("https://user:secret@login.example", false),
             ("ftp://127.0.0.1", false),
             ("data:application/json,{}", false),
             ("login.example", false),
         ] {
             assert_eq!(Address::parse(url).is_some(), safe, "{url}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_many_names() {
+        for (host, here) in [
+            ("127.0.0.1", true),
+            ("127.255.0.9:8443", true),
+            ("127.1", true),
+            ("0x7f000001", true),
+            ("2130706433", true),
+            ("0.0.0.0", true),
+            ("[::1]", true),
+            ("[::]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("LocalHost", true),
+            ("localhost.", true),
+            ("desk.localhost", true),
+            ("notlocalhost", false),
+            ("localhost.example", false),
+            ("128.0.0.1", false),
+            ("[2001:db8::1]", false),
+            ("login.example", false),
+        ] {
+            let address = Address::parse(&format!("https://{host}/x")).unwrap();
+            assert_eq!(address.is_here(), here, "{host}");
         }
     }
 
