@@ -1224,3 +1224,30 @@ async fn identity_providers_are_registered_changed_and_removed_by_operators() {
         "events WHERE subject_kind = 'identity_provider' AND CAST(data AS TEXT) NOT LIKE '%a secret%'";
     assert_eq!(desk.count(kinds), 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_chosen_for_one_tenant_opens_none_that_signs_its_people_in_elsewhere() {
+    let stage = Stage::set().await;
+    let desk = &stage.desk;
+    let idp = Provider::start(desk);
+    let contoso = registered(&stage, &idp.url, json!({})).await;
+    let grant = Browser::default().signs_in(desk, &contoso, "kim").await;
+    let kim = whoever(desk, &grant).get("/v1/me").await.ok();
+    // Adatum asks Kim too, who chooses a password for it.
+    let form = json!({"email": kim["email"], "name": "Kim", "role": "tenant_viewer"});
+    stage.eva.post("/v1/users", form).await.created();
+    desk.drain().await;
+    let token = crate::accounts::mailed_token(desk, kim["email"].as_str().unwrap());
+    let set = json!({"token": token, "password": crate::desk::PASSWORD});
+    assert_eq!(desk.stranger().post("/v1/auth/password", set).await.status, 204);
+    let mut form =
+        json!({"email": kim["email"], "password": crate::desk::PASSWORD, "tenant_id": stage.contoso["id"]});
+    let login = desk.stranger().post("/v1/auth/login", form.clone()).await;
+    login.refused(401, "sign-in-failed");
+    form["tenant_id"] = stage.adatum["id"].clone();
+    desk.stranger().post("/v1/auth/login", form).await.ok();
+    // And Contoso's provider is the way in there as before.
+    let grant = Browser::default().signs_in(desk, &contoso, "kim").await;
+    whoever(desk, &grant).get("/v1/me").await.ok();
+    desk.drain().await;
+}

@@ -187,6 +187,7 @@ fn join(
 ) -> Result<(), Problem> {
     let mut membership = Membership::new(provider.tenant_id, person.id, role, now);
     membership.federated = true;
+    membership.by_password = false;
     people::create_membership(conn, &membership)?;
     let data = json!({
         "to": {"email": person.email, "role": role}, "by": "sso", "identity_provider_id": provider.id,
@@ -208,6 +209,9 @@ fn vouch(
     let vouched = Membership {
         accepted: true,
         federated: true,
+        // Who had not agreed yet has no password that was meant for here.
+        by_password: member.accepted && member.by_password,
+        invited_as: None,
         version: loaded.saturating_add(1),
         updated_at: now,
         ..member

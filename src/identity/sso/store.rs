@@ -104,6 +104,7 @@ pub fn remove(conn: &mut Connection, provider: &IdentityProvider, now: Moment) -
     diesel::update(left)
         .set((
             memberships::federated.eq(false),
+            memberships::by_password.eq(true),
             memberships::version.eq(memberships::version + 1),
             memberships::updated_at.eq(now),
         ))
