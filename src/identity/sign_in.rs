@@ -22,10 +22,25 @@ use crate::text;
 
 /// What signing in stands on.
 pub struct Ground {
-    db: Db,
+    /// The database.
+    pub db: Db,
     clock: Clock,
-    policy: Policy,
-    seal: Secret,
+    /// What sessions are held to.
+    pub policy: Policy,
+    /// Opens what is sealed.
+    pub seal: Secret,
+}
+
+impl Ground {
+    /// Out of what the server has.
+    pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        Ok(Self {
+            db: part(request)?,
+            clock: part(request)?,
+            policy: part(request)?,
+            seal: part(request)?,
+        })
+    }
 }
 
 impl FromRequest for Ground {
@@ -33,15 +48,7 @@ impl FromRequest for Ground {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let ground = || {
-            Ok(Self {
-                db: part(request)?,
-                clock: part(request)?,
-                policy: part(request)?,
-                seal: part(request)?,
-            })
-        };
-        ready(ground())
+        ready(Self::of(request))
     }
 }
 

@@ -15,17 +15,15 @@ use super::issuers::{Metadata, Registered};
 use super::model::IdentityProvider;
 use super::signature::{KeyName, Kind};
 use super::{Issuers, store};
-use crate::clock::Clock;
-use crate::db::{Db, IdentityProviderId, Moment, Scope};
+use crate::db::{IdentityProviderId, Moment, Scope};
 use crate::http::Query;
 use crate::identity::caller::part;
-use crate::identity::keys::Secret;
 use crate::identity::refusals;
 use crate::identity::session::api::{Grant, grant};
-use crate::identity::session::{self, Client, Lasting, Policy};
+use crate::identity::session::{self, Client, Lasting};
+use crate::identity::sign_in;
 use crate::identity::tokens::Tokens;
 use crate::problem::{Code, Problem};
-use crate::settings::Settings;
 
 /// The routes under `/v1`. The way back is written out, and stands before the ids.
 pub fn routes(config: &mut ServiceConfig<'_>) {
@@ -34,12 +32,10 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 
 /// What signing in at a provider stands on.
 struct Ground {
-    db: Db,
-    clock: Clock,
+    /// What signing in stands on everywhere.
+    common: sign_in::Ground,
     issuers: Issuers,
-    policy: Policy,
-    seal: Secret,
-    public_url: String,
+    tokens: Tokens,
 }
 
 impl FromRequest for Ground {
@@ -49,12 +45,9 @@ impl FromRequest for Ground {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let ground = || {
             Ok(Self {
-                db: part(request)?,
-                clock: part(request)?,
+                common: sign_in::Ground::of(request)?,
                 issuers: part(request)?,
-                policy: part(request)?,
-                seal: part(request)?,
-                public_url: part::<Settings>(request)?.public_url,
+                tokens: part(request)?,
             })
         };
         ready(ground())
@@ -83,7 +76,10 @@ async fn begin(id: web::Path<IdentityProviderId>, ground: Ground) -> Result<Http
     );
     Ok(HttpResponse::Found()
         .insert_header((header::LOCATION, address.as_str()))
-        .insert_header((header::SET_COOKIE, ground.cookie(&pending.seal(&ground.seal)?)))
+        .insert_header((
+            header::SET_COOKIE,
+            ground.cookie(&pending.seal(&ground.common.seal)?),
+        ))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish())
 }
@@ -98,14 +94,13 @@ async fn finish(
     back: Query<Return>,
     client: Client,
     ground: Ground,
-    tokens: web::Data<Tokens>,
 ) -> Result<HttpResponse, Problem> {
     let gone = ground.cookie("");
     let now = ground.now();
     let (pending, from) = (ground.pending(&request), client.address);
     let named = pending.as_ref().map(|pending| pending.provider);
     let done = match ground.session(pending, back.0, client).await {
-        Ok(lasting) => grant(lasting, &tokens, now),
+        Ok(lasting) => grant(lasting, &ground.tokens, now),
         Err(problem) => {
             ground.note_refusal(&problem, named, from).await?;
             Err(problem)
@@ -123,16 +118,16 @@ async fn finish(
 
 impl Ground {
     fn now(&self) -> Moment {
-        self.clock.now().into()
+        self.common.now()
     }
 
     /// Where the provider sends the browser back to.
     fn back(&self) -> String {
-        format!("{}/v1/auth/sso/callback", self.public_url)
+        format!("{}/v1/auth/sso/callback", self.tokens.issuer())
     }
 
     fn is_https(&self) -> bool {
-        self.public_url.starts_with("https://")
+        self.tokens.issuer().starts_with("https://")
     }
 
     fn cookie(&self, value: &str) -> String {
@@ -142,6 +137,7 @@ impl Ground {
     /// A provider that lets people in.
     async fn provider(&self, id: IdentityProviderId) -> Result<IdentityProvider, Problem> {
         let found = self
+            .common
             .db
             .read_here(Scope::of_system(), move |conn| store::find(conn, id));
         let open = found.await?.filter(|provider| !provider.disabled);
@@ -153,7 +149,7 @@ impl Ground {
         let headers = request.headers().get_all(header::COOKIE);
         let mut texts = headers.filter_map(|value| value.to_str().ok());
         let sealed = texts.find_map(|text| flow::find_cookie(text, self.is_https()))?;
-        Pending::open(sealed, &self.seal)
+        Pending::open(sealed, &self.common.seal)
     }
 
     /// Begins a session for whoever came back.
@@ -173,17 +169,20 @@ impl Ground {
         let claims = self
             .claims(&provider, &metadata, (&brought.code, &pending))
             .await?;
-        let policy = self.policy;
-        let done = self.db.write(Scope::of_tenant(provider.tenant_id), move |conn| {
-            // It was asked for a while: an operator may have closed it meanwhile.
-            if !store::hold(conn, &provider)? {
-                return Err(failed("the identity provider has changed meanwhile: begin again"));
-            }
-            let arrived = arrive(conn, &provider, &claims, now)?;
-            let (member, name) = arrived.ok_or_else(kept_out)?;
-            let by = Some(provider.id);
-            session::begin(conn, (&member, &name, by), &client, policy, now)
-        });
+        let policy = self.common.policy;
+        let done = self
+            .common
+            .db
+            .write(Scope::of_tenant(provider.tenant_id), move |conn| {
+                // It was asked for a while: an operator may have closed it meanwhile.
+                if !store::hold(conn, &provider)? {
+                    return Err(failed("the identity provider has changed meanwhile: begin again"));
+                }
+                let arrived = arrive(conn, &provider, &claims, now)?;
+                let (member, name) = arrived.ok_or_else(kept_out)?;
+                let by = Some(provider.id);
+                session::begin(conn, (&member, &name, by), &client, policy, now)
+            });
         done.await
     }
 
@@ -198,7 +197,7 @@ impl Ground {
         if code.status() >= 500 {
             return Ok(());
         }
-        let noted = self.db.write(Scope::of_system(), move |conn| {
+        let noted = self.common.db.write(Scope::of_system(), move |conn| {
             let provider = match named {
                 Some(id) => store::find(conn, id)?,
                 None => None,
@@ -218,7 +217,7 @@ impl Ground {
     ) -> Result<Claims, Problem> {
         let client = Registered {
             client_id: provider.client_id.clone(),
-            secret: provider.secret(&self.seal)?,
+            secret: provider.secret(&self.common.seal)?,
         };
         let back = self.back();
         let code = (code, pending.verifier.as_str(), back.as_str());
