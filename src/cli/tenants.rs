@@ -112,10 +112,7 @@ impl Erasing {
         self.once(move |conn| custody::shut(conn, tenant, now)).await?;
         self.all(move |conn| requests::custody::withdraw(conn, tenant, now, CHUNK))
             .await?;
-        self.once(move |conn| mail::custody::stop(conn, tenant)).await?;
-        let mails = self
-            .all(move |conn| mail::custody::erase(conn, tenant, CHUNK))
-            .await?;
+        let mails = self.mail().await?;
         let members = self
             .all(move |conn| custody::erase_members(conn, tenant, now, CHUNK))
             .await?;
@@ -126,17 +123,21 @@ impl Erasing {
             .all(move |conn| journal::erase_all(conn, tenant, CHUNK))
             .await?;
         // What was being expanded beside it knew the addresses still.
-        self.once(move |conn| mail::custody::stop(conn, tenant)).await?;
-        let later = self
-            .all(move |conn| mail::custody::erase(conn, tenant, CHUNK))
-            .await?;
-        let mails = mails.saturating_add(later);
+        let mails = mails.saturating_add(self.mail().await?);
         let data = json!({"requests": requests, "members": members, "mails": mails, "events": events});
         self.once(move |conn| note(conn, tenant, data.clone(), now))
             .await?;
         Ok(format!(
             "erased: {requests} requests, {members} users and keys, {mails} mails, {events} events"
         ))
+    }
+
+    /// Sends nothing more, and takes out of the ledger to whom it was; how many rows.
+    async fn mail(&self) -> Result<usize, Problem> {
+        let tenant = self.tenant;
+        self.once(move |conn| mail::custody::stop(conn, tenant)).await?;
+        self.all(move |conn| mail::custody::erase(conn, tenant, CHUNK))
+            .await
     }
 
     async fn once<T: Send + 'static>(

@@ -163,8 +163,7 @@ impl Ground {
             if !same {
                 return refuse(conn, Reason::Password);
             }
-            let mut memberships = store::memberships_of(conn, person.id)?;
-            memberships.retain(|membership| membership.by_password);
+            let memberships = store::memberships_by_password(conn, person.id)?;
             let membership = match actions::choose_membership(memberships, tried.tenant) {
                 Ok(membership) => membership,
                 Err(problem) => {

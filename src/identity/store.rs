@@ -147,6 +147,13 @@ pub fn memberships_of(conn: &mut Connection, person: PersonId) -> Result<Vec<Mem
         .load(conn)?)
 }
 
+/// Those of them that the person comes to with a password.
+pub fn memberships_by_password(conn: &mut Connection, person: PersonId) -> Result<Vec<Membership>, Problem> {
+    let mut memberships = memberships_of(conn, person)?;
+    memberships.retain(|membership| membership.by_password);
+    Ok(memberships)
+}
+
 /// Memberships with their people, without those that are keys.
 macro_rules! users {
     () => {

@@ -72,6 +72,7 @@ async fn list_deliveries(
             .ok_or_else(|| Problem::new(Code::InvalidQuery, "recipient must be an e-mail address"))
     });
     let filter = Filter {
+        tenant: None,
         event: query.event_id,
         request: query.request_id,
         incident: query.incident_id,

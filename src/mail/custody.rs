@@ -1,31 +1,12 @@
-//! A tenant's data is the tenant's: the mail to its people, for its archive, and the erasing of who they were.
+//! A tenant's data is the tenant's: the erasing of who its people were, out of the mail to them.
 
 use diesel::prelude::*;
 
-use super::model::{Delivery, DeliveryState};
+use super::model::DeliveryState;
 use crate::db::schema::{deliveries, told, unread_events};
 use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId};
 use crate::identity::custody::NOBODY;
 use crate::problem::Problem;
-
-/// The messages on behalf of a tenant after `after`, oldest first.
-pub fn page(
-    conn: &mut Connection,
-    tenant: TenantId,
-    after: Option<DeliveryId>,
-    limit: i64,
-) -> Result<Vec<Delivery>, Problem> {
-    let mut query = deliveries::table
-        .filter(deliveries::tenant_id.eq(tenant))
-        .order(deliveries::id)
-        .limit(limit)
-        .select(Delivery::as_select())
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(deliveries::id.gt(after));
-    }
-    Ok(query.load(conn)?)
-}
 
 /// Sends nothing more on behalf of a tenant, and owes nobody there the end of anything.
 pub fn stop(conn: &mut Connection, tenant: TenantId) -> Result<(), Problem> {

@@ -461,6 +461,8 @@ pub fn retry(conn: &mut Connection, (tenant, id): Address, now: Moment) -> Resul
 /// Which messages are listed.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// On behalf of this tenant.
+    pub tenant: Option<TenantId>,
     /// Of this event.
     pub event: Option<EventId>,
     /// About this request.
@@ -485,6 +487,9 @@ pub fn list(
         .limit(limit)
         .select(Delivery::as_select())
         .into_boxed();
+    if let Some(tenant) = filter.tenant {
+        query = query.filter(deliveries::tenant_id.eq(tenant));
+    }
     if let Some(event) = filter.event {
         query = query.filter(deliveries::event_id.eq(event));
     }

@@ -215,7 +215,11 @@ async fn audit(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Re
 
 async fn deliveries(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
     let read = move |conn: &mut Connection, after| {
-        let rows = mail::custody::page(conn, tenant, after, PAGE)?;
+        let filter = mail::store::Filter {
+            tenant: Some(tenant),
+            ..Default::default()
+        };
+        let rows = mail::store::list(conn, &filter, after, PAGE)?;
         let next = rows.last().map(|row| row.id);
         Ok((next, rows.into_iter().map(DeliveryView::from).collect()))
     };

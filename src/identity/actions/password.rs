@@ -25,8 +25,7 @@ pub fn ask_reset(
     let Some(person) = person.filter(|person| person.password_hash.is_some()) else {
         return Ok(());
     };
-    let mut memberships = store::memberships_of(conn, person.id)?;
-    memberships.retain(|membership| membership.by_password);
+    let memberships = store::memberships_by_password(conn, person.id)?;
     let Some(membership) = memberships.into_iter().next() else {
         return Ok(());
     };
@@ -61,7 +60,7 @@ pub fn set(conn: &mut Connection, token: &str, hash: &str, from: IpAddr, now: Mo
         if person.has_account() {
             return Err(token_is_bad());
         }
-        agree(conn, (tenant_id, person_id), now)?;
+        agree(conn, membership.clone(), now)?;
     }
     let standing = store::standing(conn, person_id, tenant_id, None)?;
     standing.ok_or_else(token_is_bad)?;
@@ -93,14 +92,14 @@ pub fn accept(conn: &mut Connection, token: &str, from: IpAddr, now: Moment) -> 
     if !person.has_account() {
         return Err(token_is_bad());
     }
-    agree(conn, (tenant_id, person_id), now)?;
+    let membership = store::membership(conn, tenant_id, person_id)?.ok_or_else(token_is_bad)?;
+    agree(conn, membership, now)?;
     let (whose, actor) = ((tenant_id, person_id), owner(&person, tenant_id, from));
     note(conn, EventKind::InvitationAccepted, whose, &actor, json!({}), now)
 }
 
 /// Whoever was asked belongs to the tenant from now on.
-fn agree(conn: &mut Connection, (tenant, person): (TenantId, PersonId), now: Moment) -> Result<(), Problem> {
-    let before = store::membership(conn, tenant, person)?.ok_or_else(token_is_bad)?;
+fn agree(conn: &mut Connection, before: Membership, now: Moment) -> Result<(), Problem> {
     let loaded = before.version;
     let accepted = Membership {
         accepted: true,
