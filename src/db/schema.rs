@@ -267,6 +267,33 @@ diesel::table! {
         version -> Integer,
         created_at -> Instant,
         updated_at -> Instant,
+        ladder -> Jsonb,
+        push -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    agents (person_id) {
+        person_id -> Uuid,
+        presence -> Text,
+        capacity -> Nullable<Integer>,
+        version -> Integer,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    agent_skills (person_id, kind, name) {
+        person_id -> Uuid,
+        kind -> Text,
+        name -> Text,
+        level -> SmallInt,
     }
 }
 
@@ -306,6 +333,7 @@ diesel::table! {
         rules -> Jsonb,
         author_id -> Uuid,
         created_at -> Instant,
+        size -> Integer,
     }
 }
 
@@ -403,6 +431,7 @@ diesel::table! {
         created_at -> Instant,
         updated_at -> Instant,
         requester_name -> Text,
+        needs -> Jsonb,
     }
 }
 
@@ -583,6 +612,8 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    agent_skills,
+    agents,
     api_keys,
     audit_heads,
     broadcasts,

@@ -116,7 +116,7 @@ policy! {
          cancel_incident report_incident];
     ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments and histories",
         [list_requests read_request list_comments list_history list_requests_of_incident
-         list_requests_of_queue];
+         list_requests_of_queue rehearse_rules];
     SeeInternals,      [NO   NO   FREE FREE FREE ALL ], With(RequestsRead),    "Read internal notes and events, assignees and queues",
         [];
     FileRequests,      [OWN  NO   ALL  ALL  NO   ALL ], With(RequestsWrite),   "File requests",
@@ -139,9 +139,18 @@ policy! {
     AssignOthers,      [NO   NO   NO   FREE NO   ALL ], With(RequestsWrite),   "Assign to somebody else",
         [];
     ReadQueues,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read queues, shifts, coverage, duty and rules",
-        [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue];
-    ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create queues, replace shifts and rules",
-        [create_queue replace_shifts replace_rules];
+        [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue
+         list_rule_versions read_rule_version preview_routing];
+    ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create and change queues, replace shifts and rules",
+        [create_queue change_queue replace_shifts replace_rules rehearse_rules];
+    ReadAgents,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read agents: presence, capacity, skills",
+        [list_agents read_agent];
+    SetMyPresence,     [NO   NO   OWN  OWN  NO   OWN ], Never,                 "Say whether one takes work",
+        [set_my_presence];
+    ChangeAgents,      [NO   NO   OWN  ALL  NO   ALL ], With(QueuesWrite),     "Change the presence of an agent",
+        [change_agent];
+    ManageAgents,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Set capacity and skills of an agent",
+        [];
     ReadBroadcasts,    [NO   NO   ALL  ALL  ALL  ALL ], With(MailRead),        "Read broadcasts",
         [read_broadcast list_broadcasts];
     ReadDeliveries,    [NO   NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read the ledger of mail",

@@ -1,4 +1,5 @@
-//! The verbs of queues: create, replace shifts, replace the rules, say who is on duty.
+//! The verbs of queues: create, replace shifts, say who is on duty. The change of a queue is in `change.rs`, the rules
+//! are in `routing/`.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,8 +10,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::model::{MemberView, NewQueue, NewShift, Queue, QueueView, Shift};
-use super::routing::Rule;
-use super::{coverage, store};
+use super::{change, coverage, store};
 use crate::db::{Connection, Id, Json, Moment, PROVIDER, PersonId, QueueId, lock};
 use crate::identity::{self, Caller, Right};
 use crate::journal::{self, Event, EventKind, SubjectKind};
@@ -25,15 +25,6 @@ pub struct NewShifts {
     pub shifts: Vec<NewShift>,
 }
 
-/// All routing rules, in order; the last one always matches.
-#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewRules {
-    /// The rules.
-    #[garde(length(min = 1, max = 500), dive)]
-    pub rules: Vec<Rule>,
-}
-
 /// Creates a queue.
 pub fn create(conn: &mut Connection, caller: &Caller, form: &NewQueue) -> Result<QueueView, Problem> {
     caller.require(Right::ManageQueues)?;
@@ -44,11 +35,6 @@ pub fn create(conn: &mut Connection, caller: &Caller, form: &NewQueue) -> Result
             Code::AlreadyExists,
             format!("there is a queue `{}`", form.name.trim()),
         ));
-    }
-    if let Some(fallback) = form.fallback_queue_id
-        && store::find(conn, fallback)?.is_none()
-    {
-        return Err(Problem::invalid("/fallback_queue_id", "there is no such queue"));
     }
     let now = caller.now();
     let queue = Queue {
@@ -61,14 +47,18 @@ pub fn create(conn: &mut Connection, caller: &Caller, form: &NewQueue) -> Result
         version: 1,
         created_at: now,
         updated_at: now,
+        ladder: Json::of(&form.ladder),
+        push: form.push,
     };
+    change::check(conn, &queue)?;
     let shifts = rows(conn, queue.id, &form.shifts, now)?;
     prove(&queue, &[], &shifts, now)?;
     store::create(conn, &queue)?;
     store::replace_shifts(conn, queue.id, &shifts)?;
     let data = json!({"name": queue.name, "to": {
         "name": queue.name, "always_on": queue.always_on, "restricted": queue.restricted,
-        "fallback_queue_id": queue.fallback_queue_id, "shifts": described(conn, queue.id)?,
+        "fallback_queue_id": queue.fallback_queue_id, "ladder": queue.ladder, "push": queue.push,
+        "shifts": described(conn, queue.id)?,
     }});
     record(conn, caller, &queue, (EventKind::QueueCreated, data), now)?;
     store::view(conn, queue)
@@ -106,7 +96,7 @@ fn described(conn: &mut Connection, id: QueueId) -> Result<Value, Problem> {
     Ok(Json::of(store::shift_views(conn, id)?).0)
 }
 
-fn record(
+pub(super) fn record(
     conn: &mut Connection,
     caller: &Caller,
     queue: &Queue,
@@ -135,13 +125,14 @@ fn prove(
     let after: Vec<_> = after.iter().map(|(shift, _)| shift.clone()).collect();
     // A new queue may have no gap at all; a later change none that it adds.
     if before.is_empty() && queue.version == 1 {
-        let full = Shift {
-            days: "mon,tue,wed,thu,fri,sat,sun".into(),
-            ..whole_day(queue.id, now)
-        };
-        return coverage::refuse_new_gaps(&[full], &after, now);
+        return prove_anew(queue.id, &after, now);
     }
     coverage::refuse_new_gaps(before, &after, now)
+}
+
+/// Refuses every gap, as of a queue that was not proved before.
+pub(super) fn prove_anew(queue: QueueId, shifts: &[Shift], now: Moment) -> Result<(), Problem> {
+    coverage::refuse_new_gaps(&[whole_day(queue, now)], shifts, now)
 }
 
 /// A shift that never ends: what a new queue is compared with.
@@ -150,7 +141,7 @@ fn whole_day(queue_id: QueueId, now: Moment) -> Shift {
         id: Id::at(now),
         queue_id,
         name: String::new(),
-        days: String::new(),
+        days: "mon,tue,wed,thu,fri,sat,sun".into(),
         starts_at: "00:00".into(),
         ends_at: "00:00".into(),
         time_zone: "UTC".into(),
@@ -198,70 +189,6 @@ fn rows(
             Err(Problem::new(Code::ValidationFailed, detail).with_errors(errors))
         }
     }
-}
-
-/// Puts a new rule set in force and gives its version.
-pub fn replace_rules(
-    conn: &mut Connection,
-    caller: &Caller,
-    form: &NewRules,
-) -> Result<(i32, Vec<Rule>), Problem> {
-    caller.require(Right::ManageQueues)?;
-    lock::exclusive(conn, lock::Key::named("routing rules"))?;
-    let (version, before) = store::rules(conn)?.unwrap_or_default();
-    caller.if_match.require(version, "")?;
-    check_rules(conn, &form.rules)?;
-    let now = caller.now();
-    store::add_rules(conn, version + 1, &form.rules, caller.person(), now)?;
-    let event = Event::new(
-        EventKind::RoutingReplaced,
-        (SubjectKind::Routing, PROVIDER),
-        (PROVIDER, version + 1),
-        (&caller.actor(), now),
-        json!({"version": version + 1, "from": {"rules": before}, "to": {"rules": form.rules}}),
-    );
-    journal::record(conn, &event, &[])?;
-    Ok((version + 1, form.rules.clone()))
-}
-
-/// Every queue must exist; only the last rule, and certainly that one, always matches; it leads to an `always_on`
-/// queue, and every other queue to one by its fallbacks.
-fn check_rules(conn: &mut Connection, rules: &[Rule]) -> Result<(), Problem> {
-    let last = rules.len().saturating_sub(1);
-    for (place, rule) in rules.iter().enumerate() {
-        if (place == last) != rule.when.is_empty() {
-            let detail = "the last rule, and no other, has an empty condition";
-            return Err(Problem::invalid(format!("/rules/{place}/when"), detail));
-        }
-        let pointer = format!("/rules/{place}/queue_id");
-        let queue = store::find(conn, rule.queue_id)?
-            .ok_or_else(|| Problem::invalid(pointer.as_str(), "there is no such queue"))?;
-        if place == last && !queue.always_on {
-            return Err(Problem::invalid(
-                pointer,
-                "the catch-all needs an always_on queue",
-            ));
-        }
-        if !leads_to_always_on(conn, queue)? {
-            return Err(Problem::invalid(
-                pointer,
-                "the queue is not always_on and has no fallback that is",
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn leads_to_always_on(conn: &mut Connection, mut queue: Queue) -> Result<bool, Problem> {
-    let mut seen = HashSet::new();
-    while !queue.always_on {
-        let next = queue.fallback_queue_id.filter(|_| seen.insert(queue.id));
-        match next.map(|id| store::find(conn, id)).transpose()?.flatten() {
-            Some(next) => queue = next,
-            None => return Ok(false),
-        }
-    }
-    Ok(true)
 }
 
 /// Who is on duty in a queue at an instant.

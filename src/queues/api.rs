@@ -1,16 +1,15 @@
-//! Queues, schedules and routing rules over HTTP. The line of a queue and claiming are in `requests`.
+//! Queues and schedules over HTTP; routing and agents bring routes of their own. The line of a queue and claiming are in `requests`.
 
-use actix_web::{HttpResponse, get, post, put, web};
+use actix_web::{HttpResponse, get, patch, post, put, web};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::actions::{self, NewRules, NewShifts};
+use super::actions::{self, NewShifts};
 use super::coverage::{self, Gap};
 use super::model::{MemberView, NewQueue, QueueView, ShiftView};
-use super::routing::Rule;
-use super::store;
+use super::{QueueChange, agents, routing, store};
 use crate::db::{Connection, Moment, QueueId};
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
 use crate::identity::Caller;
@@ -22,12 +21,13 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(create)
         .service(list)
         .service(read)
+        .service(change)
         .service(read_shifts)
         .service(replace_shifts)
         .service(read_coverage)
         .service(on_duty)
-        .service(read_rules)
-        .service(replace_rules);
+        .configure(routing::api::routes)
+        .configure(agents::api::routes);
 }
 
 fn found(conn: &mut Connection, id: QueueId) -> Result<super::Queue, Problem> {
@@ -77,6 +77,22 @@ async fn read(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Pr
         Ok(Answer::ok(&store::view(conn, queue)?)?.version(version))
     });
     Ok(answer.await?.respond())
+}
+
+/// Change a queue
+#[utoipa::path(operation_id = "change_queue", tag = "queues", params(("id" = QueueId, Path)), request_body = QueueChange, responses((status = 200, body = QueueView)), security(("bearer" = [])))]
+#[patch("/queues/{id}")]
+async fn change(
+    caller: Caller,
+    id: web::Path<QueueId>,
+    form: Form<QueueChange>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let view = super::change::change(conn, caller, *id, &value)?;
+        Ok(Answer::ok(&view)?.version(view.version))
+    });
+    done.await
 }
 
 /// The schedule of a queue
@@ -188,36 +204,4 @@ async fn on_duty(caller: Caller, id: web::Path<QueueId>, query: Query<At>) -> Re
         })
     });
     Ok(answer.await?.respond())
-}
-
-/// The rules in force.
-#[derive(Debug, Serialize, ToSchema)]
-struct RuleSet {
-    /// Which set this is, from 1; 0 before there is any.
-    version: i32,
-    /// The rules, in order.
-    rules: Vec<Rule>,
-}
-
-/// The routing rules in force
-#[utoipa::path(tag = "queues", responses((status = 200, body = RuleSet)), security(("bearer" = [])))]
-#[get("/routing-rules")]
-async fn read_rules(caller: Caller) -> Result<HttpResponse, Problem> {
-    let answer = caller.read(move |conn, _| {
-        let (version, rules) = store::rules(conn)?.unwrap_or_default();
-        Ok(Answer::ok(&RuleSet { version, rules })?.version(version))
-    });
-    Ok(answer.await?.respond())
-}
-
-/// Replace the routing rules
-#[utoipa::path(tag = "queues", request_body = NewRules, responses((status = 200, body = RuleSet)), security(("bearer" = [])))]
-#[put("/routing-rules")]
-async fn replace_rules(caller: Caller, form: Form<NewRules>) -> Result<HttpResponse, Problem> {
-    let Form { value, bytes } = form;
-    let done = caller.write(bytes, move |conn, caller| {
-        let (version, rules) = actions::replace_rules(conn, caller, &value)?;
-        Ok(Answer::ok(&RuleSet { version, rules })?.version(version))
-    });
-    done.await
 }

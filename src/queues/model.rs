@@ -9,15 +9,31 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::fallback::Link;
+use super::ladder::{Ladder, LadderStep};
 use crate::db::schema::{queues, shifts};
-use crate::db::{Moment, PersonId, QueueId, ShiftId};
+use crate::db::{Json, Moment, PersonId, QueueId, ShiftId, text_enum};
 use crate::problem::Problem;
 use crate::schedule::{self, Day, LocalTime};
 use crate::text;
 
+text_enum! {
+    /// Whether work is given to agents, and to whom of those who are eligible.
+    #[derive(Default)]
+    Push {
+        /// To nobody: agents claim.
+        #[default]
+        Off = "off",
+        /// To one after the other.
+        RoundRobin = "round_robin",
+        /// To whoever has least.
+        LeastLoaded = "least_loaded",
+    }
+}
+
 /// A line of requests.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = queues, treat_none_as_default_value = false)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = queues, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Queue {
     /// Its id.
     pub id: QueueId,
@@ -37,6 +53,25 @@ pub struct Queue {
     pub created_at: Moment,
     /// When it last changed.
     pub updated_at: Moment,
+    /// What becomes of a request that nobody answers in time: a [`Ladder`].
+    pub ladder: Json,
+    /// Whether work is given to its agents.
+    pub push: Push,
+}
+
+impl Queue {
+    /// What becomes of a request that nobody answers in time.
+    pub fn ladder(&self) -> Result<Ladder, Problem> {
+        serde_json::from_value(self.ladder.0.clone()).map_err(Problem::internal)
+    }
+
+    /// Where it leads when nobody answers.
+    pub fn link(&self) -> Link {
+        Link {
+            always_on: self.always_on,
+            next: self.fallback_queue_id,
+        }
+    }
 }
 
 /// A repeating window in a time zone.
@@ -117,6 +152,15 @@ pub struct NewQueue {
     #[serde(default)]
     #[garde(skip)]
     pub restricted: bool,
+    /// What becomes of a request that nobody answers in time, step by step.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = Vec<LadderStep>, required = false)]
+    pub ladder: Ladder,
+    /// Whether work is given to its agents, and to whom of them first.
+    #[serde(default)]
+    #[garde(skip)]
+    pub push: Push,
 }
 
 /// A shift as it is sent.
@@ -210,6 +254,11 @@ pub struct QueueView {
     pub restricted: bool,
     /// Where requests go when nobody answers here.
     pub fallback_queue_id: Option<QueueId>,
+    /// What becomes of a request that nobody answers in time, step by step.
+    #[schema(value_type = Vec<LadderStep>)]
+    pub ladder: Ladder,
+    /// Whether work is given to its agents, and to whom of them first.
+    pub push: Push,
     /// Its shifts.
     pub shifts: Vec<ShiftView>,
     /// Counts changes.

@@ -1,10 +1,11 @@
-//! Queries over queues, shifts and rule sets.
+//! Queries over queues and shifts.
 
 use diesel::prelude::*;
 
+use super::fallback::{Fallbacks, Link};
+use super::ladder::Ladder;
 use super::model::{Queue, QueueView, Shift, ShiftView};
-use super::routing::Rule;
-use crate::db::schema::{memberships, queues, routing_rule_sets, shift_members, shifts};
+use crate::db::schema::{memberships, queues, shift_members, shifts};
 use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each};
 use crate::identity::Role;
 use crate::problem::Problem;
@@ -98,6 +99,39 @@ pub fn create(conn: &mut Connection, queue: &Queue) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Saves a queue, guarded by the version it was loaded at.
+pub fn save(conn: &mut Connection, queue: &Queue, loaded: i32) -> Result<(), Problem> {
+    let row = queues::table.find(queue.id).filter(queues::version.eq(loaded));
+    match diesel::update(row).set(queue).execute(conn)? {
+        1 => Ok(()),
+        _ => Err(Problem::lost_race()),
+    }
+}
+
+/// All queues, and what each falls back to.
+pub fn fallbacks(conn: &mut Connection) -> Result<Fallbacks, Problem> {
+    let links: Vec<(QueueId, bool, Option<QueueId>)> = queues::table
+        .select((queues::id, queues::always_on, queues::fallback_queue_id))
+        .load(conn)?;
+    let link = |(id, always_on, next)| (id, Link { always_on, next });
+    Ok(links.into_iter().map(link).collect())
+}
+
+/// Id, name and ladder of every queue that has one.
+pub fn ladders(conn: &mut Connection) -> Result<Vec<(QueueId, String, Ladder)>, Problem> {
+    let rows: Vec<(QueueId, String, Json)> = queues::table
+        .select((queues::id, queues::name, queues::ladder))
+        .load(conn)?;
+    let mut ladders = Vec::new();
+    for (id, name, Json(ladder)) in rows {
+        let ladder: Ladder = serde_json::from_value(ladder).map_err(Problem::internal)?;
+        if !ladder.0.is_empty() {
+            ladders.push((id, name, ladder));
+        }
+    }
+    Ok(ladders)
+}
+
 /// Saves that a queue changed, guarded by its version.
 pub fn save_version(conn: &mut Connection, queue: &Queue, now: Moment) -> Result<(), Problem> {
     let row = queues::table
@@ -150,46 +184,12 @@ pub fn staff_among(conn: &mut Connection, people: &[PersonId]) -> Result<Vec<Per
         .load(conn)?)
 }
 
-/// The rules in force, and their version.
-pub fn rules(conn: &mut Connection) -> Result<Option<(i32, Vec<Rule>)>, Problem> {
-    let newest: Option<(i32, Json)> = on_each!(conn, conn => routing_rule_sets::table
-        .order(routing_rule_sets::version.desc())
-        .select((routing_rule_sets::version, routing_rule_sets::rules))
-        .first(conn))
-    .optional()?;
-    newest
-        .map(|(version, Json(rules))| {
-            serde_json::from_value(rules)
-                .map(|rules| (version, rules))
-                .map_err(Problem::internal)
-        })
-        .transpose()
-}
-
-/// Puts a new rule set in force.
-pub fn add_rules(
-    conn: &mut Connection,
-    version: i32,
-    rules: &[Rule],
-    author: PersonId,
-    now: Moment,
-) -> Result<(), Problem> {
-    let row = (
-        routing_rule_sets::version.eq(version),
-        routing_rule_sets::rules.eq(Json::of(rules)),
-        routing_rule_sets::author_id.eq(author),
-        routing_rule_sets::created_at.eq(now),
-    );
-    diesel::insert_into(routing_rule_sets::table)
-        .values(row)
-        .execute(conn)?;
-    Ok(())
-}
-
 /// A queue with its shifts.
 pub fn view(conn: &mut Connection, queue: Queue) -> Result<QueueView, Problem> {
     let shifts = shift_views(conn, queue.id)?;
     Ok(QueueView {
+        ladder: queue.ladder()?,
+        push: queue.push,
         id: queue.id,
         name: queue.name,
         always_on: queue.always_on,

@@ -52,7 +52,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(unwatch)
         .service(of_incident)
         .service(of_queue)
-        .service(claim);
+        .service(claim)
+        .configure(super::rehearsal::api::routes);
 }
 
 fn answer(conn: &mut Connection, caller: &Caller, row: Request) -> Result<Answer, Problem> {

@@ -128,6 +128,7 @@ pub fn erase(conn: &mut Connection, tenant: TenantId, now: Moment, limit: i64) -
         service_requests::contact.eq(Json(json!({}))),
         service_requests::tags.eq(Json(json!([]))),
         service_requests::requester_name.eq(""),
+        service_requests::needs.eq(Json(json!({}))),
         // Whoever has loaded it before saves nothing of it back.
         service_requests::revision.eq(service_requests::revision + 1),
         service_requests::version.eq(service_requests::version + 1),

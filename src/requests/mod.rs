@@ -8,6 +8,7 @@ pub mod custody;
 pub mod lifecycle;
 mod model;
 pub mod reference;
+mod rehearsal;
 pub mod store;
 mod view;
 

@@ -96,6 +96,8 @@ pub struct Request {
     pub updated_at: Moment,
     /// The requester's name then.
     pub requester_name: String,
+    /// What it asks of whoever works on it: `queues::routing::Needs`, by the rule that routed it.
+    pub needs: Json,
 }
 
 /// A comment.

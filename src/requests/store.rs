@@ -94,7 +94,7 @@ pub fn is_of(conn: &mut Connection, tenant: TenantId, key: &str) -> Result<bool,
 }
 
 /// The restricted queues whose requests a member of staff does not read.
-fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<QueueId>, Problem> {
+pub fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<QueueId>, Problem> {
     if caller.reach(Right::ReadRequests) != Some(Reach::Unrestricted) {
         return Ok(Vec::new());
     }

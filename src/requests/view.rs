@@ -12,7 +12,7 @@ use crate::identity::{Caller, Right};
 use crate::incidents;
 use crate::journal::{self, ActorView, Event, EventKind};
 use crate::problem::Problem;
-use crate::queues::routing::{Channel, Severity};
+use crate::queues::routing::{Channel, Needs, Severity};
 
 /// A person, as a request names it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -106,6 +106,9 @@ pub struct RequestView {
     /// Whether staff keep it out of the cascade, for staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
+    /// What it asks of whoever works on it, for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
     /// When it was filed.
     pub created_at: Moment,
     /// When it last changed.
@@ -153,6 +156,7 @@ impl RequestView {
             }),
             assignee: staff.then_some(assignee),
             pinned: staff.then_some(row.pinned),
+            needs: staff.then(|| serde_json::from_value(row.needs.0).unwrap_or_default()),
             matching_incidents: None,
             sla: Map::new(),
             id: row.id,

@@ -11,6 +11,8 @@ use crate::desk::{PASSWORD, Reply, Stage, TestDesk, User, always_on, incident_fo
 use crate::spec::{Operation, Spec};
 
 const ADDRESS: &str = "203.0.113.9";
+/// What is asked by POST, since the question is long, and changes nothing.
+const ONLY_READ: [&str; 2] = ["preview_routing", "rehearse_rules"];
 const ANOTHER: &str = "another horse battery";
 
 /// Everything that changes something, done once and looked for in the audit.
@@ -29,7 +31,10 @@ impl Story {
         .await;
         stage.desk.leave_undrained();
         let mut operations = Spec::of_the_code().operations();
-        operations.retain(|operation| operation.method != Method::GET);
+        let reads = |operation: &Operation| {
+            operation.method == Method::GET || ONLY_READ.contains(&operation.id.as_str())
+        };
+        operations.retain(|operation| !reads(operation));
         let secrets = vec![
             PASSWORD.to_owned(),
             ANOTHER.to_owned(),
@@ -279,6 +284,40 @@ impl Story {
         let (_, event) = self.tries(&olive, "replace_rules", &none, rules).await;
         assert_eq!(event["data"]["from"]["rules"][0]["name"], "all");
         assert_eq!(event["data"]["to"]["rules"][0]["name"], "every");
+        let ladder = json!([{"after_minutes": 15, "duty_lead": true}]);
+        let change = json!({"name": "Night", "push": "round_robin", "ladder": ladder});
+        let (_, event) = self.tries(&olive, "change_queue", &queue["id"], change).await;
+        assert_eq!(event["kind"], "queue_changed");
+        assert_eq!(
+            event["data"],
+            json!({
+                "name": "Night", "from": {"ladder": [], "push": "off"},
+                "to": {"ladder": ladder, "push": "round_robin"},
+            })
+        );
+        self.agents().await;
+    }
+
+    async fn agents(&mut self) {
+        let (olive, ada) = (self.desk().operator.clone(), self.stage.ada.clone());
+        let skills = json!([{"kind": "skill", "name": "dns", "level": 3}]);
+        let change = json!({"capacity": 12, "skills": skills});
+        let (_, event) = self.tries(&olive, "change_agent", &json!(ada.id), change).await;
+        assert_eq!(event["kind"], "agent_changed");
+        assert_eq!(
+            event["data"],
+            json!({"from": {"capacity": null, "skills": []}, "to": {"capacity": 12, "skills": skills}})
+        );
+        let busy = json!({"presence": "busy"});
+        let none = Value::Null;
+        let (_, event) = self.tries(&ada, "set_my_presence", &none, busy).await;
+        assert_eq!(
+            (&event["kind"], &event["data"]),
+            (
+                &json!("presence_changed"),
+                &json!({"from": {"presence": "available"}, "to": {"presence": "busy"}})
+            )
+        );
     }
 
     async fn incidents(&mut self) {

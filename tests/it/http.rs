@@ -182,6 +182,9 @@ const WITHOUT_PRECONDITION: &[&str] = &[
     "comment_on_request",
     "claim_request",
     "retry_delivery",
+    "set_my_presence",
+    "preview_routing",
+    "rehearse_rules",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

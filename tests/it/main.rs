@@ -13,6 +13,7 @@ mod mailbox;
 mod oidc;
 
 mod accounts;
+mod agents;
 mod architecture;
 mod audit;
 mod audit_story;
@@ -32,6 +33,7 @@ mod migrations;
 mod queues;
 mod requests;
 mod rights;
+mod routing;
 mod spec;
 mod sso;
 mod storm;

@@ -627,7 +627,7 @@ async fn the_first_rule_that_fits_names_the_queue_and_the_history_says_which() {
             .await;
         assert_eq!(
             history[0]["data"]["internal"],
-            json!({"queue_id": queue["id"], "rule": by, "rules_version": 2})
+            json!({"queue_id": queue["id"], "rule": by, "rules_version": 2, "needs": {}})
         );
     }
     desk.drain().await;

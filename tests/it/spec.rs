@@ -198,7 +198,13 @@ impl Spec {
         let example = self.example_of(operation.body.as_ref()?, "", cast).to_string();
         // Nobody is made twice.
         let whose = format!("{}@contoso.example", operation.id.replace('_', "-"));
-        Some(serde_json::from_str(&example.replace("new@contoso.example", &whose)).unwrap())
+        let mut example = example.replace("new@contoso.example", &whose);
+        if operation.id == "change_queue" {
+            // It leads to another one, and is called like no other.
+            example = example.replace(&text(&cast.queue["id"]), &text(&cast.stage.queue["id"]));
+            example = example.replace("\"Example\"", "\"Another example\"");
+        }
+        Some(serde_json::from_str(&example).unwrap())
     }
 
     fn example_of(&self, schema: &Value, name: &str, cast: &Cast) -> Value {
@@ -216,6 +222,11 @@ impl Spec {
                 last["when"] = json!({});
                 last["queue_id"] = cast.stage.queue["id"].clone();
                 json!([self.example_of(items, name, cast), last])
+            }
+            Shape::List(items) if name == "skills" => {
+                let mut skill = self.example_of(items, name, cast);
+                skill["name"] = json!("dns");
+                json!([skill])
             }
             Shape::List(items) => json!([self.example_of(items, name, cast)]),
             Shape::Text => json!(match name {
@@ -313,6 +324,10 @@ impl Cast {
         queue["always_on"] = json!(false);
         queue["fallback_queue_id"] = stage.queue["id"].clone();
         let queue = desk.operator.post("/v1/queues", queue).await.created();
+        // A second set of rules, like the first.
+        let rules = desk.operator.get("/v1/routing-rules").await.ok();
+        let rules = json!({"rules": rules["rules"]});
+        desk.operator.put("/v1/routing-rules", rules).await.ok();
         for subject in ["One", "Two"] {
             let moved = bob.files(subject, &incident).await.created();
             let path = format!("/v1/service-requests/{}/transfer", text(&moved["id"]));
@@ -384,6 +399,7 @@ impl Cast {
             ("/v1/incidents/", text(&self.incident["id"])),
             ("/v1/service-requests/", text(&self.request["id"])),
             ("/v1/queues/", text(&self.queue["id"])),
+            ("/v1/agents/", self.stage.ada.id.clone()),
             ("/v1/tenants/", text(&self.stage.contoso["id"])),
             ("/v1/broadcasts/", self.broadcast.clone()),
             ("/v1/deliveries/", self.delivery.clone()),
@@ -405,7 +421,7 @@ impl Cast {
         if operation.has_id() {
             operation.template.replace("{id}", &self.id(&operation.template))
         } else {
-            operation.template.clone()
+            operation.template.replace("{version}", "1")
         }
     }
 }

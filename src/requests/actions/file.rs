@@ -66,8 +66,8 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
             "a lead has to set the routing rules first",
         )
     };
-    let (rules_version, rules) = queues::store::rules(conn)?.ok_or_else(unrouted)?;
-    let rule = routing::route(&rules, &facts).ok_or_else(unrouted)?;
+    let (rules_version, rules) = routing::store::rules(conn)?.ok_or_else(unrouted)?;
+    let (rule, needs) = routing::route(&rules, &facts).ok_or_else(unrouted)?;
     let request = Request {
         tenant_id: tenant.id,
         id: Id::at(now),
@@ -98,6 +98,7 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         created_at: now,
         updated_at: now,
         requester_name: requester.name,
+        needs: Json::of(&needs),
     };
     store::create(conn, &request)?;
     let watchers = unique(
@@ -112,7 +113,9 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         "service": request.service, "region": request.region, "incident_id": request.incident_id,
         "requester_id": request.requester_id,
         "watchers": watchers,
-        "internal": {"queue_id": rule.queue_id, "rule": rule.name, "rules_version": rules_version},
+        "internal": {
+            "queue_id": rule.queue_id, "rule": rule.name, "rules_version": rules_version, "needs": needs,
+        },
     });
     let event = event(&request, EventKind::RequestFiled, &caller.actor(), now, data);
     journal::record(conn, &event, &[Reader::Notify])?;
