@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::model::Contact;
 use super::view::QueueRef;
-use crate::db::{Connection, IncidentId, QueueId, RequestId};
+use crate::db::{Connection, Id, IncidentId, QueueId, RequestId};
 use crate::identity::{Caller, Right};
 use crate::problem::Problem;
 use crate::queues;
@@ -103,12 +103,12 @@ pub fn rehearse(conn: &mut Connection, caller: &Caller, draft: &Draft) -> Result
     routing::actions::check(conn, &draft.rules)?;
     let hidden = super::store::hidden_queues(conn, caller)?;
     let mut tally = Tally::of(&draft.rules);
-    let (mut left, mut before) = (draft.last, None);
+    let (mut left, mut before) = (draft.last, Id::from_uuid(uuid::Uuid::max()));
     while left > 0 {
         let limit = left.min(CHUNK);
         let page = store::newest(conn, &hidden, before, limit)?;
         let is_last = page.len() < limit;
-        before = page.last().map(|row| row.id).or(before);
+        before = page.last().map_or(before, |row| row.id);
         left -= page.len();
         page.iter().for_each(|row| tally.take(row));
         if is_last {
@@ -211,7 +211,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::db::{Id, Json};
+    use crate::db::Json;
     use crate::identity::Plan;
 
     fn queue(n: u128) -> QueueId {

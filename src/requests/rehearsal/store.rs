@@ -28,10 +28,12 @@ pub struct Row {
 }
 
 /// Requests before `before`, the newest first, without those in hidden queues.
+///
+/// The bound is always there: without one SQLite would read the whole journal, and sort.
 pub fn newest(
     conn: &mut Connection,
     hidden: &[QueueId],
-    before: Option<RequestId>,
+    before: RequestId,
     limit: usize,
 ) -> Result<Vec<Row>, Problem> {
     // The first event of a request is its filing; a subject's number finds it by an index.
@@ -41,6 +43,7 @@ pub fn newest(
         .and(events::seq.eq(1))
         .and(events::kind.eq(EventKind::RequestFiled));
     let mut query = service_requests::table
+        .filter(service_requests::id.lt(before))
         .inner_join(events::table.on(filing))
         .inner_join(tenants::table.on(tenants::id.eq(service_requests::tenant_id)))
         .order(service_requests::id.desc())
@@ -57,9 +60,6 @@ pub fn newest(
         .into_boxed();
     if !hidden.is_empty() {
         query = query.filter(service_requests::queue_id.ne_all(hidden.to_vec()));
-    }
-    if let Some(before) = before {
-        query = query.filter(service_requests::id.lt(before));
     }
     Ok(query.load(conn)?)
 }
