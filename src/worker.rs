@@ -22,7 +22,7 @@ use crate::journal::{self, ChainKey, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
 use crate::problem::Problem;
-use crate::requests;
+use crate::{queues, requests};
 
 /// How long an idle loop waits for the bell.
 const IDLE: Duration = Duration::from_millis(500);
@@ -84,6 +84,9 @@ impl Worker {
                     .await,
             );
         }
+        if waiting.staff {
+            steps.push(self.look_at_staff().await);
+        }
         if let Some(incident) = waiting.cascade {
             steps.push(
                 self.db
@@ -119,6 +122,35 @@ impl Worker {
         Ok(if worked { Step::Worked } else { Step::Idle })
     }
 
+    /// Looks at the queues of people who were disabled, or have another role.
+    async fn look_at_staff(&self) -> Result<Step, Problem> {
+        let changes = self.db.read(Scope::of_system(), queues::findings::unread).await?;
+        self.survey().await?;
+        let done = self.db.write(Scope::of_system(), move |conn| {
+            queues::findings::acted_on(conn, &changes)
+        });
+        done.await?;
+        Ok(Step::Worked)
+    }
+
+    /// Looks whether every queue is staffed. The long look holds up no writer: only where it finds something new is
+    /// there anything to write.
+    async fn survey(&self) -> Result<usize, Problem> {
+        let now = self.now();
+        let stale = self
+            .db
+            .read(Scope::of_system(), move |conn| queues::findings::stale(conn, now));
+        let stale = stale.await?;
+        for queue in &stale {
+            let queue = *queue;
+            let renewed = self.db.write(Scope::of_system(), move |conn| {
+                queues::findings::renew(conn, queue, now)
+            });
+            renewed.await?;
+        }
+        Ok(stale.len())
+    }
+
     /// Hands over the mail that is due.
     pub async fn dispatch(&self) -> Result<Step, Problem> {
         self.dispatcher.step().await
@@ -143,7 +175,7 @@ impl Worker {
         Ok(Step::Worked)
     }
 
-    /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys.
+    /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys, looks for gaps in queues.
     pub async fn sweep(&self) -> Result<Step, Problem> {
         let (now, window) = (self.now(), self.reopen_window);
         let swept = self.db.write(Scope::of_system(), move |conn| {
@@ -163,7 +195,8 @@ impl Worker {
         let summed = summed.await;
         // Another process may have made a key: this one signs with it from now on.
         self.keys.look().await?;
-        Ok(if swept.await? + summed? > 0 {
+        let found = self.survey().await;
+        Ok(if swept.await? + summed? + found? > 0 {
             Step::Worked
         } else {
             Step::Idle
@@ -213,6 +246,7 @@ enum Duty {
 /// What there is to react to.
 struct Waiting {
     own_mail: bool,
+    staff: bool,
     cascade: Option<IncidentId>,
     broadcasts: Vec<EventId>,
     sent: bool,
@@ -222,6 +256,7 @@ impl Waiting {
     fn look(conn: &mut Connection) -> Result<Self, Problem> {
         Ok(Self {
             own_mail: journal::any_unread(conn, Reader::Notify)?,
+            staff: journal::any_unread(conn, Reader::Queues)?,
             cascade: cascade::next(conn)?,
             broadcasts: mail::store::unexpanded(conn, 4)?,
             sent: !mail::store::sent_out(conn)?.is_empty(),

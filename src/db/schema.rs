@@ -267,6 +267,7 @@ diesel::table! {
         version -> Integer,
         created_at -> Instant,
         updated_at -> Instant,
+        minimum -> Integer,
     }
 }
 
@@ -284,6 +285,9 @@ diesel::table! {
         time_zone -> Text,
         valid_from -> Nullable<Text>,
         valid_until -> Nullable<Text>,
+        rotation_weeks -> Nullable<Integer>,
+        rotation_from -> Nullable<Text>,
+        rotation_teams -> Nullable<Integer>,
     }
 }
 
@@ -291,9 +295,10 @@ diesel::table! {
     use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
     use super::super::columns::{Jsonb, Instant, Uuid};
 
-    shift_members (shift_id, person_id) {
+    shift_members (shift_id, turn, person_id) {
         shift_id -> Uuid,
         person_id -> Uuid,
+        turn -> Integer,
     }
 }
 
@@ -582,10 +587,71 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    absences (id) {
+        id -> Uuid,
+        person_id -> Uuid,
+        starts_at -> Instant,
+        ends_at -> Instant,
+        reason -> Nullable<Text>,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    roster_overrides (id) {
+        id -> Uuid,
+        queue_id -> Uuid,
+        starts_at -> Instant,
+        ends_at -> Instant,
+        added_id -> Nullable<Uuid>,
+        removed_id -> Nullable<Uuid>,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    coverage_waivers (id) {
+        id -> Uuid,
+        queue_id -> Uuid,
+        ends_at -> Instant,
+        reason -> Text,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    queue_findings (queue_id, kind) {
+        queue_id -> Uuid,
+        kind -> Text,
+        since -> Instant,
+        first_from -> Instant,
+        first_to -> Instant,
+        count -> Integer,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
+    absences,
     api_keys,
     audit_heads,
     broadcasts,
+    coverage_waivers,
     deliveries,
     events,
     external_identities,
@@ -598,6 +664,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     mailed_tokens,
     memberships,
     people,
+    queue_findings,
     queues,
     recovery_codes,
     refresh_tokens,
@@ -605,14 +672,15 @@ diesel::allow_tables_to_appear_in_same_query!(
     regions,
     request_comments,
     request_watchers,
+    roster_overrides,
     routing_rule_sets,
     second_factors,
     service_requests,
     services,
     sessions,
-    sign_in_attempts,
     shift_members,
     shifts,
+    sign_in_attempts,
     signing_keys,
     tenant_contacts,
     tenant_regions,

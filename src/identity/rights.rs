@@ -138,10 +138,14 @@ policy! {
          transfer_request close_request reject_request pin_request unpin_request link_request];
     AssignOthers,      [NO   NO   NO   FREE NO   ALL ], With(RequestsWrite),   "Assign to somebody else",
         [];
-    ReadQueues,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read queues, shifts, coverage, duty and rules",
-        [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue];
-    ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create queues, replace shifts and rules",
-        [create_queue replace_shifts replace_rules];
+    ReadQueues,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read queues, rosters, coverage, duty and rules",
+        [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue
+         list_absences list_overrides list_waivers queue_calendar agent_calendar];
+    EnterAbsences,     [NO   NO   OWN  ALL  NO   ALL ], With(QueuesWrite),     "Enter and remove absences",
+        [enter_absence remove_absence];
+    ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create queues, replace shifts and rules, override rosters, waive coverage",
+        [create_queue replace_shifts replace_rules enter_override swap_duties remove_override grant_waiver
+         revoke_waiver];
     ReadBroadcasts,    [NO   NO   ALL  ALL  ALL  ALL ], With(MailRead),        "Read broadcasts",
         [read_broadcast list_broadcasts];
     ReadDeliveries,    [NO   NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read the ledger of mail",

@@ -68,6 +68,15 @@ text_enum! {
         IdentityProviderRemoved = "identity_provider_removed",
         QueueCreated = "queue_created",
         ShiftsReplaced = "shifts_replaced",
+        AbsenceEntered = "absence_entered",
+        AbsenceRemoved = "absence_removed",
+        OverrideEntered = "override_entered",
+        OverrideRemoved = "override_removed",
+        DutiesSwapped = "duties_swapped",
+        WaiverGranted = "waiver_granted",
+        WaiverRevoked = "waiver_revoked",
+        FindingRaised = "finding_raised",
+        FindingCleared = "finding_cleared",
         RoutingReplaced = "routing_replaced",
         IncidentOpened = "incident_opened",
         IncidentDrafted = "incident_drafted",
@@ -109,7 +118,7 @@ text_enum! {
 
 text_enum! {
     /// Who acts on events later.
-    Reader { Notify = "notify" }
+    Reader { Notify = "notify", Queues = "queues" }
 }
 
 /// Who did it.

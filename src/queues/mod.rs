@@ -1,13 +1,23 @@
 //! WHERE work waits: queues, the shifts that staff them, and the rules that route requests to them.
 //!
-//! A queue's team at an instant is the union of the shifts that run then. Claiming is in `requests`: it changes a
-//! request. Skills, capacity, absences and hand-over are not here yet.
+//! A queue's team at an instant is the union of the shifts that run then, less whoever is absent, changed by overrides:
+//! `duty.rs`. That it is never too small is proved in `coverage.rs`, `findings.rs` says where it is all the same.
+//! Claiming is in `requests`: it changes a request. Skills and capacity are not here yet.
 
+pub mod absences;
 pub mod actions;
 pub mod api;
+mod calendar;
 pub mod coverage;
+pub mod duty;
+pub mod findings;
 mod model;
+pub mod overrides;
+mod rotation;
 pub mod routing;
+mod span;
 pub mod store;
+pub mod waivers;
 
 pub use model::{MemberView, NewQueue, NewShift, Queue, QueueView, Shift, ShiftView};
+pub use rotation::Rotation;

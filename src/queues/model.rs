@@ -9,6 +9,8 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::findings::FindingView;
+use super::rotation::{self, Rotation};
 use crate::db::schema::{queues, shifts};
 use crate::db::{Moment, PersonId, QueueId, ShiftId};
 use crate::problem::Problem;
@@ -37,6 +39,8 @@ pub struct Queue {
     pub created_at: Moment,
     /// When it last changed.
     pub updated_at: Moment,
+    /// How many must be on duty at once.
+    pub minimum: i32,
 }
 
 /// A repeating window in a time zone.
@@ -61,11 +65,17 @@ pub struct Shift {
     pub valid_from: Option<String>,
     /// The last local day on which it starts.
     pub valid_until: Option<String>,
+    /// How many weeks a turn takes, where teams take turns.
+    pub rotation_weeks: Option<i32>,
+    /// A local day in the first week of the first team.
+    pub rotation_from: Option<String>,
+    /// How many teams there are.
+    pub rotation_teams: Option<i32>,
 }
 
 impl Shift {
-    /// The shift as the arithmetic knows it.
-    pub fn schedule(&self) -> Result<schedule::Shift, Problem> {
+    /// The shift as the arithmetic knows it, for the team whose turn this is.
+    pub fn schedule(&self, turn: i32) -> Result<schedule::Shift, Problem> {
         let broken = |what: &str| Problem::internal(format!("shift {} has an unreadable {what}", self.id));
         let date = |text: &Option<String>| {
             text.as_deref()
@@ -90,6 +100,7 @@ impl Shift {
             zone: schedule::parse_zone(&self.time_zone).map_err(|_| broken("zone"))?,
             valid_from: date(&self.valid_from)?,
             valid_until: date(&self.valid_until)?,
+            turn: rotation::turn(self, date(&self.rotation_from)?, turn),
         })
     }
 }
@@ -117,6 +128,14 @@ pub struct NewQueue {
     #[serde(default)]
     #[garde(skip)]
     pub restricted: bool,
+    /// How many must be on duty at once, from 1 to 50.
+    #[serde(default = "one")]
+    #[garde(range(min = 1, max = 50))]
+    pub minimum: i32,
+}
+
+fn one() -> i32 {
+    1
 }
 
 /// A shift as it is sent.
@@ -141,9 +160,14 @@ pub struct NewShift {
     /// The IANA zone.
     #[garde(custom(text::time_zone))]
     pub time_zone: String,
-    /// Who works it.
-    #[garde(length(min = 1, max = 500))]
-    pub members: Vec<PersonId>,
+    /// Who works it, unless teams take turns.
+    #[serde(default)]
+    #[garde(inner(length(min = 1, max = 500)), custom(rotation::either(&self.rotation)))]
+    pub members: Option<Vec<PersonId>>,
+    /// The teams that take turns, instead of members.
+    #[serde(default)]
+    #[garde(dive)]
+    pub rotation: Option<Rotation>,
     /// The first local day on which it starts.
     #[serde(default)]
     #[garde(skip)]
@@ -170,7 +194,16 @@ impl NewShift {
             time_zone: self.time_zone.clone(),
             valid_from: self.valid_from.map(|date| date.to_string()),
             valid_until: self.valid_until.map(|date| date.to_string()),
+            rotation_weeks: self.rotation.as_ref().map(|rotation| rotation.weeks),
+            rotation_from: self.rotation.as_ref().map(|rotation| rotation.from.to_string()),
+            rotation_teams: self.rotation.as_ref().map(Rotation::count),
         }
+    }
+
+    /// Who works it: the team of each turn. Without a rotation there is one.
+    pub fn teams(&self) -> Vec<&[PersonId]> {
+        let teams = self.rotation.iter().flat_map(|rotation| &rotation.teams);
+        teams.chain(&self.members).map(Vec::as_slice).collect()
     }
 }
 
@@ -189,8 +222,10 @@ pub struct ShiftView {
     pub end: String,
     /// The IANA zone.
     pub time_zone: String,
-    /// Who works it.
-    pub members: Vec<PersonId>,
+    /// Who works it, unless teams take turns.
+    pub members: Option<Vec<PersonId>>,
+    /// The teams that take turns, instead of members.
+    pub rotation: Option<Rotation>,
     /// The first local day on which it starts.
     pub valid_from: Option<String>,
     /// The last local day on which it starts.
@@ -210,6 +245,10 @@ pub struct QueueView {
     pub restricted: bool,
     /// Where requests go when nobody answers here.
     pub fallback_queue_id: Option<QueueId>,
+    /// How many must be on duty at once.
+    pub minimum: i32,
+    /// What is wrong with it and could not be refused.
+    pub findings: Vec<FindingView>,
     /// Its shifts.
     pub shifts: Vec<ShiftView>,
     /// Counts changes.
@@ -227,6 +266,6 @@ pub struct MemberView {
     pub id: PersonId,
     /// The name.
     pub name: String,
-    /// The names of the shifts it is on.
+    /// The names of the shifts it is on; none for whom an override adds.
     pub shifts: Vec<String>,
 }

@@ -1,17 +1,19 @@
 //! When people work: shifts on the wall clocks of the world, and the instants they cover.
 //!
 //! Everything here is arithmetic over values. There is no database, no clock and nothing
-//! `async`; who works a shift, and which queue it belongs to, is known to `queues`.
+//! `async`; which queue a shift belongs to, and who people are, is known to `queues`.
 //!
 //! - `window`: a stretch of time in UTC
 //! - `wall_clock`: the rule that turns a local date and time into an instant
 //! - `shift`: a repeating window in a time zone
-//! - `coverage`: what several shifts leave open, and which of them run when
+//! - `turn`: the weeks in which one of several teams works it
+//! - `roster`: who is on duty when, and when too few are
 //! - `spelling`: how days, times and zones are written
 
-pub mod coverage;
+pub mod roster;
 mod shift;
 mod spelling;
+mod turn;
 mod wall_clock;
 mod window;
 
@@ -22,4 +24,5 @@ mod oracle;
 
 pub use shift::Shift;
 pub use spelling::{Day, LocalTime, Unreadable, parse_zone};
+pub use turn::Turn;
 pub use window::Window;

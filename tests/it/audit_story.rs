@@ -67,7 +67,16 @@ impl Story {
     async fn tries(&mut self, who: &User, operation: &str, id: &Value, body: Value) -> (Value, Value) {
         let found = self.operations.iter().find(|known| known.id == operation);
         let found = found.unwrap_or_else(|| panic!("there is no operation {operation}"));
-        let path = found.template.replace("{id}", id.as_str().unwrap_or_default());
+        // A second id is that of what is below: `queue/absence`.
+        let mut ids = id.as_str().unwrap_or_default().splitn(2, '/');
+        let mut path = found.template.clone();
+        for (name, id) in ["{id}", "{absence_id}", "{override_id}", "{waiver_id}"]
+            .iter()
+            .filter(|name| found.template.contains(**name))
+            .zip(&mut ids)
+        {
+            path = path.replace(name, id);
+        }
         let call = found
             .call(who, &path)
             .header("x-forwarded-for", ADDRESS)
@@ -275,10 +284,62 @@ impl Story {
             .await;
         assert_eq!(event["data"]["from"]["shifts"][0]["name"], "always");
         assert_eq!(event["data"]["to"]["shifts"][0]["name"], "round the clock");
+        self.rosters(&queue["id"]).await;
         let rules = json!({"rules": [{"name": "every", "when": {}, "queue_id": self.stage.queue["id"]}]});
         let (_, event) = self.tries(&olive, "replace_rules", &none, rules).await;
         assert_eq!(event["data"]["from"]["rules"][0]["name"], "all");
         assert_eq!(event["data"]["to"]["rules"][0]["name"], "every");
+    }
+
+    async fn rosters(&mut self, queue: &Value) {
+        let (olive, ada) = (self.desk().operator.clone(), self.stage.ada.clone());
+        let ben = self.desk().staff("ben", "agent").await;
+        let below = |made: &Value| {
+            json!(format!(
+                "{}/{}",
+                queue.as_str().unwrap(),
+                made["id"].as_str().unwrap()
+            ))
+        };
+        let (from, to) = ("2010-09-08T08:00:00Z", "2010-09-08T16:00:00Z");
+        let waiver = json!({"until": to, "reason": "The move."});
+        let waiver = self
+            .does(&olive, "grant_waiver", queue, waiver, "waiver_granted")
+            .await;
+        self.does(
+            &olive,
+            "revoke_waiver",
+            &below(&waiver),
+            json!({}),
+            "waiver_revoked",
+        )
+        .await;
+        let form = json!({"from": from, "to": to, "add": ben.id});
+        let made = self
+            .does(&olive, "enter_override", queue, form, "override_entered")
+            .await;
+        let form = json!({"person_id": ada.id, "from": from, "to": to, "reason": "Leave"});
+        let leave = self
+            .does(&ada, "enter_absence", queue, form, "absence_entered")
+            .await;
+        let (_, event) = self
+            .tries(&ada, "remove_absence", &below(&leave), json!({}))
+            .await;
+        assert_eq!(event["data"]["from"]["reason"], "Leave");
+        self.does(
+            &olive,
+            "remove_override",
+            &below(&made),
+            json!({}),
+            "override_removed",
+        )
+        .await;
+        let swap = json!({
+            "first": {"person_id": ada.id, "from": from, "to": to},
+            "second": {"person_id": ben.id, "from": "2010-09-09T08:00:00Z", "to": "2010-09-09T16:00:00Z"},
+        });
+        self.does(&olive, "swap_duties", queue, swap, "duties_swapped")
+            .await;
     }
 
     async fn incidents(&mut self) {

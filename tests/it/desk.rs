@@ -461,6 +461,11 @@ impl Reply {
         self.body
     }
 
+    #[track_caller]
+    pub fn nothing(self) {
+        assert_eq!(self.status, 204, "{}", self.body);
+    }
+
     /// Asserts a problem (RFC 9457) with this status and code.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Value {

@@ -203,6 +203,13 @@ impl Spec {
 
     fn example_of(&self, schema: &Value, name: &str, cast: &Cast) -> Value {
         match self.shape(schema).0 {
+            // A shift has members or a rotation.
+            Shape::Object(_) if name == "rotation" => Value::Null,
+            // The other one of a swap.
+            Shape::Object(schema) if name == "second" => {
+                json!({"person_id": cast.ben.id, "from": self.example_of(&schema["properties"]["from"], "from", cast),
+                    "to": self.example_of(&schema["properties"]["to"], "to", cast)})
+            }
             Shape::Object(schema) => {
                 let properties = schema["properties"].as_object().into_iter().flatten();
                 properties
@@ -239,7 +246,8 @@ impl Spec {
             Shape::Word(words) if words.contains(&json!("investigating")) => json!("investigating"),
             Shape::Word(words) => words[0].clone(),
             Shape::Id => match name {
-                "members" | "assignee_id" => json!(cast.stage.ada.id),
+                "members" | "assignee_id" | "person_id" | "add" => json!(cast.stage.ada.id),
+                "remove" => json!(cast.ben.id),
                 "queue_id" | "fallback_queue_id" => cast.queue["id"].clone(),
                 "incident_id" | "incident" | "follows" => cast.incident["id"].clone(),
                 "tenant_id" => cast.stage.contoso["id"].clone(),
@@ -247,7 +255,7 @@ impl Spec {
                 "follow_up_of" => Value::Null,
                 _ => panic!("an example is needed for {name}"),
             },
-            Shape::Time if name == "started_at" => json!("2010-09-07T17:00:00Z"),
+            Shape::Time if name == "started_at" || name == "from" => json!("2010-09-07T17:00:00Z"),
             Shape::Time => json!("2010-09-08T18:00:00Z"),
             Shape::Date if name == "valid_until" => json!("2010-12-31"),
             Shape::Date => json!("2010-09-07"),
@@ -269,12 +277,46 @@ pub struct Cast {
     pub incident: Value,
     pub request: Value,
     pub queue: Value,
+    /// Another one of the queue.
+    pub ben: User,
     broadcast: String,
     delivery: String,
     user: String,
     key: String,
     session: String,
     provider: String,
+    /// What stands for the ids below a queue.
+    roster: Vec<(&'static str, String)>,
+}
+
+/// Two of everything that changes who works in a queue; the first ones are named.
+async fn roster(desk: &TestDesk, queue: &Value, ben: &User) -> Vec<(&'static str, String)> {
+    let (from, to) = ("2010-10-01T00:00:00Z", "2010-10-02T00:00:00Z");
+    let kinds = [
+        (
+            "absence_id",
+            "absences",
+            json!({"person_id": ben.id, "from": from, "to": to}),
+        ),
+        (
+            "override_id",
+            "overrides",
+            json!({"remove": ben.id, "from": from, "to": to}),
+        ),
+        (
+            "waiver_id",
+            "waivers",
+            json!({"until": to, "reason": "The move."}),
+        ),
+    ];
+    let mut ids = Vec::new();
+    for (name, kind, form) in kinds {
+        let path = format!("/v1/queues/{}/{kind}", text(&queue["id"]));
+        let first = desk.operator.post(&path, form.clone()).await.created();
+        desk.operator.post(&path, form).await.created();
+        ids.push((name, text(&first["id"])));
+    }
+    ids
 }
 
 fn desk_operator_without_session(desk: &TestDesk) -> User {
@@ -309,10 +351,12 @@ impl Cast {
                 .await
                 .created();
         }
-        let mut queue = always_on("Second line", &[&ada.id]);
+        let ben = desk.staff("ben", "agent").await;
+        let mut queue = always_on("Second line", &[&ada.id, &ben.id]);
         queue["always_on"] = json!(false);
         queue["fallback_queue_id"] = stage.queue["id"].clone();
         let queue = desk.operator.post("/v1/queues", queue).await.created();
+        let roster = roster(desk, &queue, &ben).await;
         for subject in ["One", "Two"] {
             let moved = bob.files(subject, &incident).await.created();
             let path = format!("/v1/service-requests/{}/transfer", text(&moved["id"]));
@@ -367,6 +411,8 @@ impl Cast {
             incident,
             request,
             queue,
+            ben,
+            roster,
         }
     }
 
@@ -384,6 +430,7 @@ impl Cast {
             ("/v1/incidents/", text(&self.incident["id"])),
             ("/v1/service-requests/", text(&self.request["id"])),
             ("/v1/queues/", text(&self.queue["id"])),
+            ("/v1/agents/", self.ben.id.clone()),
             ("/v1/tenants/", text(&self.stage.contoso["id"])),
             ("/v1/broadcasts/", self.broadcast.clone()),
             ("/v1/deliveries/", self.delivery.clone()),
@@ -400,12 +447,19 @@ impl Cast {
             .1
     }
 
+    /// A path with the ids in it of what there is below something.
+    fn below(&self, template: &str) -> String {
+        let filled = |path: String, (name, id): &(&str, String)| path.replace(&format!("{{{name}}}"), id);
+        self.roster.iter().fold(template.to_owned(), filled)
+    }
+
     /// The path of an operation on what there is.
     pub fn path(&self, operation: &Operation) -> String {
+        let template = self.below(&operation.template);
         if operation.has_id() {
-            operation.template.replace("{id}", &self.id(&operation.template))
+            template.replace("{id}", &self.id(&template))
         } else {
-            operation.template.clone()
+            template
         }
     }
 }
