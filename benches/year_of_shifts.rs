@@ -3,7 +3,12 @@
 //!
 //! `cargo bench --bench year_of_shifts` prints the median of 200 rounds of the proof, and of the segments with everybody
 //! in them.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
 use std::time::{Duration, Instant};
 

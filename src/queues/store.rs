@@ -12,7 +12,7 @@ use super::{duty, findings};
 use crate::db::schema::{
     memberships, people, queue_findings, queues, roster_overrides, routing_rule_sets, shift_members, shifts,
 };
-use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each};
+use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each, widely};
 use crate::identity::Role;
 use crate::problem::Problem;
 
@@ -207,8 +207,16 @@ pub fn staff_among(conn: &mut Connection, people: &[PersonId]) -> Result<Vec<Per
         .load(conn)?)
 }
 
-/// Those of these people who can work now: agents, leads and operators in good standing.
+/// Those of these people who can work now: agents, leads and operators in good standing. A customer's call asks it
+/// too, when it answers an agent, and the provider's memberships are not its own.
 pub fn workers_among(conn: &mut Connection, wanted: &[PersonId]) -> Result<Vec<PersonId>, Problem> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    widely(conn, |conn| workers(conn, wanted))
+}
+
+fn workers(conn: &mut Connection, wanted: &[PersonId]) -> Result<Vec<PersonId>, Problem> {
     Ok(on_each!(conn, conn => memberships::table
         .inner_join(people::table.on(people::id.eq(memberships::person_id)))
         .filter(memberships::tenant_id.eq(PROVIDER))

@@ -318,12 +318,12 @@ impl Story {
         let made = self
             .does(&olive, "enter_override", queue, form, "override_entered")
             .await;
-        let form = json!({"person_id": ada.id, "from": from, "to": to, "reason": "Leave"});
+        let form = json!({"person_id": ben.id, "from": from, "to": to, "reason": "Leave"});
         let leave = self
-            .does(&ada, "enter_absence", queue, form, "absence_entered")
+            .does(&ben, "enter_absence", queue, form, "absence_entered")
             .await;
         let (_, event) = self
-            .tries(&ada, "remove_absence", &below(&leave), json!({}))
+            .tries(&ben, "remove_absence", &below(&leave), json!({}))
             .await;
         assert_eq!(event["data"]["from"]["reason"], "Leave");
         self.does(

@@ -13,12 +13,15 @@ use crate::desk::{Reply, TestDesk, User, incident_form};
 use crate::spec::{Cast, Operation, Spec};
 
 /// There may be no such thing for whoever calls.
-const MAY_MISS: [&str; 5] = [
+const MAY_MISS: [&str; 8] = [
     "begin_sso",
     "end_session",
     "confirm_second_factor",
     "remove_my_second_factor",
     "remove_second_factor",
+    "remove_absence",
+    "remove_override",
+    "revoke_waiver",
 ];
 
 async fn call(spec: &Spec, cast: &Cast, operation: &Operation, user: &User) -> Reply {

@@ -155,7 +155,7 @@ async fn whoever_is_away_is_not_on_duty_and_only_as_long_as_somebody_else_is() {
         let refused = lea.post(&absences, form).await.refused(422, "validation-failed");
         assert_eq!(refused["errors"][0]["pointer"], pointer);
     }
-    assert_eq!(ben.all(&absences).await, [made.clone()]);
+    assert_eq!(ben.all(&absences).await, [made]);
     assert!(ben.all(&format!("{absences}?from={night}")).await.is_empty());
     let elsewhere = lea.post("/v1/queues", json!({"name": "Billing"})).await.created();
     let wrong = address.replace(&path(&queue), &path(&elsewhere));

@@ -204,7 +204,7 @@ impl Spec {
     fn example_of(&self, schema: &Value, name: &str, cast: &Cast) -> Value {
         match self.shape(schema).0 {
             // A shift has members or a rotation.
-            Shape::Object(_) if name == "rotation" => Value::Null,
+            Shape::List(_) if name == "members" => Value::Null,
             // The other one of a swap.
             Shape::Object(schema) if name == "second" => {
                 json!({"person_id": cast.ben.id, "from": self.example_of(&schema["properties"]["from"], "from", cast),
@@ -246,7 +246,7 @@ impl Spec {
             Shape::Word(words) if words.contains(&json!("investigating")) => json!("investigating"),
             Shape::Word(words) => words[0].clone(),
             Shape::Id => match name {
-                "members" | "assignee_id" | "person_id" | "add" => json!(cast.stage.ada.id),
+                "teams" | "assignee_id" | "person_id" | "add" => json!(cast.stage.ada.id),
                 "remove" => json!(cast.ben.id),
                 "queue_id" | "fallback_queue_id" => cast.queue["id"].clone(),
                 "incident_id" | "incident" | "follows" => cast.incident["id"].clone(),
@@ -290,13 +290,18 @@ pub struct Cast {
 }
 
 /// Two of everything that changes who works in a queue; the first ones are named.
-async fn roster(desk: &TestDesk, queue: &Value, ben: &User) -> Vec<(&'static str, String)> {
+async fn roster(stage: &Stage, queue: &Value, ben: &User) -> Vec<(&'static str, String)> {
+    let desk = &stage.desk;
+    // Whoever is away from one queue is away from the other, where nobody else is.
+    let path = format!("/v1/queues/{}/waivers", text(&stage.queue["id"]));
+    let form = json!({"until": "2010-11-01T00:00:00Z", "reason": "Everybody may leave."});
+    desk.operator.post(&path, form).await.created();
     let (from, to) = ("2010-10-01T00:00:00Z", "2010-10-02T00:00:00Z");
     let kinds = [
         (
             "absence_id",
             "absences",
-            json!({"person_id": ben.id, "from": from, "to": to}),
+            json!({"person_id": stage.ada.id, "from": from, "to": to}),
         ),
         (
             "override_id",
@@ -356,7 +361,7 @@ impl Cast {
         queue["always_on"] = json!(false);
         queue["fallback_queue_id"] = stage.queue["id"].clone();
         let queue = desk.operator.post("/v1/queues", queue).await.created();
-        let roster = roster(desk, &queue, &ben).await;
+        let roster = roster(&stage, &queue, &ben).await;
         for subject in ["One", "Two"] {
             let moved = bob.files(subject, &incident).await.created();
             let path = format!("/v1/service-requests/{}/transfer", text(&moved["id"]));
