@@ -83,7 +83,9 @@ pub(super) fn roster(
         });
     }
     let people: Vec<PersonId> = people(&roster).into_iter().collect();
-    let workers: BTreeSet<PersonId> = store::workers_among(conn, &people)?.into_iter().collect();
+    let workers: BTreeSet<PersonId> = identity::store::workers_among(conn, &people)?
+        .into_iter()
+        .collect();
     for duty in &mut roster.duties {
         duty.members.retain(|person| workers.contains(person));
     }

@@ -10,9 +10,9 @@ use super::rotation::Rotation;
 use super::routing::Rule;
 use super::{duty, findings};
 use crate::db::schema::{
-    memberships, people, queue_findings, queues, roster_overrides, routing_rule_sets, shift_members, shifts,
+    memberships, queue_findings, queues, roster_overrides, routing_rule_sets, shift_members, shifts,
 };
-use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each, widely};
+use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each};
 use crate::identity::Role;
 use crate::problem::Problem;
 
@@ -205,27 +205,6 @@ pub fn staff_among(conn: &mut Connection, people: &[PersonId]) -> Result<Vec<Per
         .filter(memberships::role.eq_any([Role::Agent, Role::Lead, Role::Operator]))
         .select(memberships::person_id)
         .load(conn)?)
-}
-
-/// Those of these people who can work now: agents, leads and operators in good standing. A customer's call asks it
-/// too, when it answers an agent, and the provider's memberships are not its own.
-pub fn workers_among(conn: &mut Connection, wanted: &[PersonId]) -> Result<Vec<PersonId>, Problem> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    widely(conn, |conn| workers(conn, wanted))
-}
-
-fn workers(conn: &mut Connection, wanted: &[PersonId]) -> Result<Vec<PersonId>, Problem> {
-    Ok(on_each!(conn, conn => memberships::table
-        .inner_join(people::table.on(people::id.eq(memberships::person_id)))
-        .filter(memberships::tenant_id.eq(PROVIDER))
-        .filter(memberships::person_id.eq_any(wanted))
-        .filter(memberships::role.eq_any([Role::Agent, Role::Lead, Role::Operator]))
-        .filter(memberships::disabled.eq(false))
-        .filter(people::disabled.eq(false))
-        .select(memberships::person_id)
-        .load(conn))?)
 }
 
 /// The rules in force, and their version.
