@@ -28,10 +28,15 @@ impl Segment {
 
 /// The stretches of `[from, until)` during which no shift runs: all of them, as long as possible, in order.
 pub fn gaps(shifts: &[Shift], from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Window> {
-    let mut windows: Vec<Window> = shifts
+    let windows = shifts
         .iter()
         .flat_map(|shift| shift.windows_within(from, until))
         .collect();
+    between(windows, from, until)
+}
+
+/// What windows inside `[from, until)` leave of it, in order, as long as possible.
+pub(super) fn between(mut windows: Vec<Window>, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Window> {
     windows.sort();
 
     let mut gaps = Vec::new();

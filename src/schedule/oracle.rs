@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::examples::utc;
-use super::{Day, Shift, Window, coverage};
+use super::{Business, Day, Hours, Shift, Window, coverage};
 
 /// Zones, each with minutes near which its clock was changed (or, in Kolkata, was not).
 const CLOCK_CHANGES: [(Tz, &str); 20] = [
@@ -193,6 +193,36 @@ fn cases(most: usize) -> impl Strategy<Value = Case> {
     })
 }
 
+/// Business hours near a clock change of their zone: their spans, the days taken away, and a range.
+fn business() -> impl Strategy<Value = (Case, Vec<Shift>)> {
+    proptest::sample::select(&CLOCK_CHANGES[..]).prop_flat_map(|(zone, change)| {
+        let change = utc(change);
+        let near = change.date_naive();
+        let spans = proptest::collection::vec(shifts(zone, near), 1..4);
+        let holidays = proptest::collection::vec(-4..5i64, 0..3);
+        (spans, holidays, -4000..3000i64, 1..5000i64).prop_map(move |(shifts, days, before, long)| {
+            let from = change + TimeDelta::minutes(before);
+            let until = from + TimeDelta::minutes(long);
+            let holiday = |days: i64| Shift {
+                days: Day::ALL.into_iter().collect(),
+                start: NaiveTime::MIN,
+                end: NaiveTime::MIN,
+                zone,
+                valid_from: Some(near + TimeDelta::days(days)),
+                valid_until: Some(near + TimeDelta::days(days)),
+            };
+            let forever = |shift: Shift| Shift {
+                valid_from: None,
+                valid_until: None,
+                ..shift
+            };
+            let shifts = shifts.into_iter().map(forever).collect();
+            let range = Window { from, until };
+            (Case { shifts, range }, days.into_iter().map(holiday).collect())
+        })
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -245,5 +275,23 @@ proptest! {
         let segments = coverage::segments(&shifts, case.range.from, case.range.until);
         let segments: Vec<_> = segments.into_iter().map(|segment| (segment.window, segment.running)).collect();
         prop_assert_eq!(segments, told);
+    }
+    #[test]
+    fn business_hours_are_the_minutes_with_a_span_and_no_holiday((case, holidays) in business()) {
+        let Window { from, until } = case.range;
+        let closed = Case { shifts: holidays.clone(), range: case.range }.minutes();
+        let open = case.minutes().into_iter().zip(closed);
+        let open: Vec<_> = open.filter(|((_, spans), (_, days))| !spans.is_empty() && days.is_empty()).collect();
+        let spans = case.shifts.iter().map(|span| (span.days.clone(), span.start, span.end));
+        let dates = holidays.iter().filter_map(|day| day.valid_from).collect();
+        let hours = Hours::Business(Business::new(case.shifts[0].zone, spans, dates));
+        let minutes = i64::try_from(open.len()).unwrap();
+        prop_assert_eq!(hours.counted(from, until), TimeDelta::minutes(minutes));
+        for place in [0, open.len() / 2, open.len().saturating_sub(1)] {
+            if let Some(((minute, _), _)) = open.get(place) {
+                let amount = TimeDelta::minutes(i64::try_from(place).unwrap() + 1);
+                prop_assert_eq!(hours.reach(from, amount), Some(*minute + TimeDelta::minutes(1)));
+            }
+        }
     }
 }

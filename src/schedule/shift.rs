@@ -63,7 +63,11 @@ impl Shift {
     }
 
     /// The dates on which a window starts that could meet `[from, until]`, and a few around them.
-    fn start_dates(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
+    pub(super) fn start_dates(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> impl Iterator<Item = NaiveDate> {
         let earliest = from
             .checked_sub_signed(LONGEST + FURTHEST_OFFSET)
             .map_or(NaiveDate::MIN, |instant| instant.date_naive());
@@ -79,7 +83,7 @@ impl Shift {
     }
 
     /// The window that starts on a local date, unless clock changes leave nothing of it.
-    fn window_of(&self, date: NaiveDate) -> Option<Window> {
+    pub(super) fn window_of(&self, date: NaiveDate) -> Option<Window> {
         let end_date = if self.start < self.end {
             date
         } else {
