@@ -44,7 +44,7 @@ use crate::notify::messages::Messages;
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
 use crate::worker::Worker;
-use crate::{audit, catalog, incidents, journal, notify, queues, requests};
+use crate::{audit, catalog, incidents, journal, notify, queues, requests, sla};
 
 /// Every route under `/v1`, slice by slice.
 // Tried in this order: the busiest first.
@@ -55,6 +55,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .configure(identity::api::routes)
         .configure(catalog::api::routes)
         .configure(queues::api::routes)
+        .configure(sla::api::routes)
         .configure(mail::api::routes)
         .configure(audit::api::routes);
 }

@@ -75,7 +75,10 @@ impl Worker {
     /// What there is to do is read first, in one go and without the writer: most of the time it is nothing.
     pub async fn react(&self) -> Result<Step, Problem> {
         let now = self.now();
-        let waiting = self.db.read(Scope::of_system(), Waiting::look).await?;
+        let waiting = self
+            .db
+            .read(Scope::of_system(), move |conn| Waiting::look(conn, now))
+            .await?;
         let mut steps = Vec::new();
         if waiting.own_mail {
             steps.push(
@@ -108,6 +111,17 @@ impl Worker {
                 })
                 .await;
             steps.push(finished.map(|count| if count > 0 { Step::Worked } else { Step::Idle }));
+        }
+        // First the terms, then what is due by them.
+        if waiting.stale_clocks {
+            steps.push(self.db.write(Scope::of_system(), requests::sla::retarget).await);
+        }
+        if waiting.marks {
+            steps.push(
+                self.db
+                    .write(Scope::of_system(), move |conn| requests::sla::mark(conn, now))
+                    .await,
+            );
         }
         // Each has its turn, whatever befell the others.
         let worked = steps.iter().any(|step| matches!(step, Ok(Step::Worked)));
@@ -216,15 +230,19 @@ struct Waiting {
     cascade: Option<IncidentId>,
     broadcasts: Vec<EventId>,
     sent: bool,
+    stale_clocks: bool,
+    marks: bool,
 }
 
 impl Waiting {
-    fn look(conn: &mut Connection) -> Result<Self, Problem> {
+    fn look(conn: &mut Connection, now: Moment) -> Result<Self, Problem> {
         Ok(Self {
             own_mail: journal::any_unread(conn, Reader::Notify)?,
             cascade: cascade::next(conn)?,
             broadcasts: mail::store::unexpanded(conn, 4)?,
             sent: !mail::store::sent_out(conn)?.is_empty(),
+            stale_clocks: requests::sla::any_stale(conn)?,
+            marks: requests::sla::any_due(conn, now)?,
         })
     }
 }

@@ -25,6 +25,7 @@ nouns! {
     CommentNoun  CommentId  "a comment on a service request";
     QueueNoun    QueueId    "a queue";
     ShiftNoun    ShiftId    "a shift of a queue";
+    CalendarNoun CalendarId   "a calendar of business hours";
     EventNoun    EventId    "something that happened; also the id of the mail that tells of it";
     DeliveryNoun DeliveryId "one message to one recipient";
     SubjectNoun  SubjectId  "whatever an event is about";

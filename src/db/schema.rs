@@ -582,10 +582,119 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    calendars (id) {
+        id -> Uuid,
+        name -> Text,
+        name_folded -> Text,
+        version -> Integer,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    calendar_editions (calendar_id, version) {
+        calendar_id -> Uuid,
+        version -> Integer,
+        terms -> Integer,
+        time_zone -> Text,
+        hours -> Jsonb,
+        holidays -> Jsonb,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sla_policy_sets (version) {
+        version -> Integer,
+        terms -> Integer,
+        policies -> Jsonb,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sla_clocks (tenant_id, request_id, clock, cycle) {
+        tenant_id -> Uuid,
+        request_id -> Uuid,
+        clock -> Text,
+        cycle -> Integer,
+        state -> Text,
+        revision -> Integer,
+        terms -> Integer,
+        plan -> Text,
+        severity -> Text,
+        queue_id -> Uuid,
+        target_minutes -> Nullable<Integer>,
+        opened_at -> Instant,
+        due_at -> Nullable<Instant>,
+        next_at -> Nullable<Instant>,
+        warned_at -> Nullable<Instant>,
+        breached_at -> Nullable<Instant>,
+        stopped_at -> Nullable<Instant>,
+        elapsed -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sla_intervals (tenant_id, request_id, clock, cycle, seq) {
+        tenant_id -> Uuid,
+        request_id -> Uuid,
+        clock -> Text,
+        cycle -> Integer,
+        seq -> Integer,
+        from_at -> Instant,
+        until_at -> Nullable<Instant>,
+        pace -> Text,
+        cause -> Text,
+        policy_version -> Integer,
+        severity -> Text,
+        target_minutes -> Nullable<Integer>,
+        calendar_id -> Nullable<Uuid>,
+        calendar_version -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    promises (incident_id, seq) {
+        incident_id -> Uuid,
+        seq -> Integer,
+        made_at -> Instant,
+        due_at -> Instant,
+        next_at -> Nullable<Instant>,
+        warned_at -> Nullable<Instant>,
+        missed_at -> Nullable<Instant>,
+        kept_at -> Nullable<Instant>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     audit_heads,
     broadcasts,
+    calendar_editions,
+    calendars,
     deliveries,
     events,
     external_identities,
@@ -598,6 +707,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     mailed_tokens,
     memberships,
     people,
+    promises,
     queues,
     recovery_codes,
     refresh_tokens,
@@ -610,10 +720,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     service_requests,
     services,
     sessions,
-    sign_in_attempts,
     shift_members,
     shifts,
+    sign_in_attempts,
     signing_keys,
+    sla_clocks,
+    sla_intervals,
+    sla_policy_sets,
     tenant_contacts,
     tenant_regions,
     tenant_services,

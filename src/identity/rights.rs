@@ -115,12 +115,14 @@ policy! {
         [open_incident publish_incident update_incident resolve_incident reopen_incident mark_false_positive
          cancel_incident report_incident];
     ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments and histories",
-        [list_requests read_request list_comments list_history list_requests_of_incident
+        [list_requests read_request list_comments list_history read_sla list_requests_of_incident
          list_requests_of_queue];
     SeeInternals,      [NO   NO   FREE FREE FREE ALL ], With(RequestsRead),    "Read internal notes and events, assignees and queues",
         [];
     FileRequests,      [OWN  NO   ALL  ALL  NO   ALL ], With(RequestsWrite),   "File requests",
         [file_request];
+    ChangeRequests,    [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Change severity, subject, tags and contact",
+        [change_request];
     Converse,          [OWN  NO   FREE FREE FREE ALL ], With(RequestsWrite),   "Add to a conversation, by one of the next two",
         [comment_on_request];
     CommentOnRequests, [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Comment in public, add and remove watchers",
@@ -142,6 +144,10 @@ policy! {
         [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue];
     ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create queues, replace shifts and rules",
         [create_queue replace_shifts replace_rules];
+    ReadPromises,      [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read SLA policies and calendars",
+        [read_policies list_policy_sets read_policy_set list_calendars read_calendar];
+    ManagePromises,    [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Set SLA policies, make and change calendars",
+        [replace_policies create_calendar replace_calendar import_holidays];
     ReadBroadcasts,    [NO   NO   ALL  ALL  ALL  ALL ], With(MailRead),        "Read broadcasts",
         [read_broadcast list_broadcasts];
     ReadDeliveries,    [NO   NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read the ledger of mail",

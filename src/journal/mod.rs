@@ -30,7 +30,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies" }
 }
 
 text_enum! {
@@ -69,6 +69,11 @@ text_enum! {
         QueueCreated = "queue_created",
         ShiftsReplaced = "shifts_replaced",
         RoutingReplaced = "routing_replaced",
+        CalendarCreated = "calendar_created",
+        CalendarReplaced = "calendar_replaced",
+        PoliciesReplaced = "sla_policies_replaced",
+        SlaWarned = "sla_warned",
+        SlaBreached = "sla_breached",
         IncidentOpened = "incident_opened",
         IncidentDrafted = "incident_drafted",
         IncidentPublished = "incident_published",
@@ -78,7 +83,10 @@ text_enum! {
         IncidentFalsePositive = "incident_false_positive",
         IncidentCancelled = "incident_cancelled",
         IncidentReported = "incident_reported",
+        PromiseWarned = "promise_warned",
+        PromiseMissed = "promise_missed",
         RequestFiled = "request_filed",
+        RequestChanged = "request_changed",
         RequestAssigned = "request_assigned",
         RequestClaimed = "request_claimed",
         RequestReleased = "request_released",

@@ -1,6 +1,6 @@
 //! Requests over HTTP, and the line of a queue.
 
-use actix_web::{HttpResponse, delete, get, post, put, web};
+use actix_web::{HttpResponse, delete, get, patch, post, put, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -8,9 +8,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::actions::{self, Filed, Reason};
 use super::lifecycle::Status;
 use super::model::{
-    Assignment, Hold, Link, NewComment, NewRequest, Note, Rejection, Request, Resolution, TransferTo,
-    Watchers,
+    Assignment, Changes, Hold, Link, NewComment, NewRequest, Note, Rejection, Request, Resolution,
+    TransferTo, Watchers,
 };
+use super::sla;
+use super::sla::view::Explanation;
 use super::store::{self, Filter, Key};
 use super::view::{self, CommentView, EventView, RequestView};
 use crate::db::{CommentId, Connection, IncidentId, PersonId, QueueId, RequestId, TenantId};
@@ -33,6 +35,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(comments)
         .service(comment)
         .service(history)
+        .service(change)
+        .service(read_sla)
         .service(assign)
         .service(release)
         .service(transfer)
@@ -216,7 +220,8 @@ async fn read(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Pr
     let key = Key::parse(&key)?;
     let done = caller.read_here(move |conn, caller| {
         let (row, names, watchers) = store::read(conn, caller, &key)?;
-        let view = view::named(caller, row, names, watchers);
+        let sla = sla::view::of_one(conn, &row)?;
+        let view = view::named(caller, row, names, (watchers, sla));
         Ok(Answer::ok(&view)?.version(view.version))
     });
     Ok(done.await?.respond())
@@ -277,6 +282,35 @@ async fn history(
         let internal = caller.may(Right::SeeInternals);
         let rows = journal::history(conn, whose, internal, page.after.unwrap_or(0), page.fetch())?;
         Answer::ok(&cursors.cut(&page, rows, |row| row.seq, |row| view::event(internal, row))?)
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Change severity, subject, tags or contact
+#[utoipa::path(operation_id = "change_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Changes, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
+#[patch("/service-requests/{id}")]
+async fn change(
+    caller: Caller,
+    key: web::Path<String>,
+    form: Form<Changes>,
+) -> Result<HttpResponse, Problem> {
+    let key = Key::parse(&key)?;
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let row = actions::alter(conn, caller, &key, &value)?;
+        answer(conn, caller, row)
+    });
+    done.await
+}
+
+/// How soon it is to be answered and over, and why: the clocks, explained
+#[utoipa::path(operation_id = "read_sla", tag = "requests", params(("id" = String, Path, description = "id or reference")), responses((status = 200, body = Explanation)), security(("bearer" = [])))]
+#[get("/service-requests/{id}/sla")]
+async fn read_sla(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let key = Key::parse(&key)?;
+    let answer = caller.read(move |conn, caller| {
+        let request = store::visible(conn, caller, &key)?;
+        Answer::ok(&sla::view::explain(conn, &request, caller.now())?)
     });
     Ok(answer.await?.respond())
 }

@@ -1,6 +1,6 @@
 //! THE HEART: service requests, from filing to their end, their conversation and their history.
 //!
-//! SLA clocks and push assignment will stand here too.
+//! Push assignment will stand here too.
 
 pub mod actions;
 pub mod api;
@@ -8,6 +8,7 @@ pub mod custody;
 pub mod lifecycle;
 mod model;
 pub mod reference;
+pub mod sla;
 pub mod store;
 mod view;
 

@@ -128,6 +128,25 @@ pub fn save(conn: &mut Connection, request: &Request, loaded: i32) -> Result<(),
     }
 }
 
+/// Counts an event of a request that changes nothing else of it, guarded; `false` when somebody else was first.
+pub fn count(conn: &mut Connection, request: &Request) -> Result<bool, Problem> {
+    let row = service_requests::table
+        .filter(service_requests::tenant_id.eq(request.tenant_id))
+        .filter(service_requests::id.eq(request.id))
+        .filter(service_requests::revision.eq(request.revision));
+    let counted = service_requests::revision.eq(request.revision + 1);
+    Ok(diesel::update(row).set(counted).execute(conn)? == 1)
+}
+
+/// The request of this id, whosever it is.
+pub fn find_anywhere(conn: &mut Connection, id: RequestId) -> Result<Option<Request>, Problem> {
+    let found = service_requests::table
+        .filter(service_requests::id.eq(id))
+        .select(Request::as_select())
+        .first(conn);
+    Ok(found.optional()?)
+}
+
 /// The most urgent requests of a queue that nobody has.
 pub fn waiting(conn: &mut Connection, queue: QueueId, limit: i64) -> Result<Vec<Request>, Problem> {
     Ok(service_requests::table

@@ -14,6 +14,7 @@ const LINE: &[&[&str]] = &[
     &["schedule"],
     &["mail"],
     &["queues"],
+    &["sla"],
     &["incidents"],
     &["requests"],
     &["notify"],

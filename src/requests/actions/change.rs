@@ -9,6 +9,7 @@ use crate::problem::{Code, Problem};
 use crate::queues;
 use crate::requests::lifecycle::{self, Refusal, Status, Verb};
 use crate::requests::model::{Comment, Request, Visibility};
+use crate::requests::sla;
 use crate::requests::store::{self, Key};
 
 impl From<Refusal> for Problem {
@@ -161,9 +162,21 @@ impl<'a> Change<'a> {
             Value::Object(self.data),
         )?;
         let event = if internal { event.internal() } else { event };
-        journal::record(conn, &event, readers)?;
+        tell(conn, Some(&self.before), &self.request, &event, readers)?;
         Ok(self.request)
     }
+}
+
+/// Tells of a change that was saved: the event, those who act on it later, and what follows from it at once.
+pub fn tell(
+    conn: &mut Connection,
+    before: Option<&Request>,
+    after: &Request,
+    event: &Event,
+    readers: &[Reader],
+) -> Result<(), Problem> {
+    journal::record(conn, event, readers)?;
+    sla::follow(conn, before, after, event)
 }
 
 /// Whether a tenant can tell the two apart.
@@ -174,6 +187,10 @@ fn differs_for_tenant(before: &Request, after: &Request) -> bool {
         || before.detached != after.detached
         || before.hold_reason != after.hold_reason
         || before.resolution_cause != after.resolution_cause
+        || before.severity != after.severity
+        || before.subject != after.subject
+        || before.tags != after.tags
+        || before.contact != after.contact
 }
 
 /// Saves a changed request, guarded by the revision it was loaded at, and gives the event to be recorded.

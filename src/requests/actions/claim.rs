@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::change::{event, prepare};
+use super::change::{event, prepare, tell};
 use crate::db::{Connection, Moment, QueueId, lock};
 use crate::identity::{Caller, Right};
-use crate::journal::{self, EventKind};
+use crate::journal::EventKind;
 use crate::problem::{Code, Problem};
 use crate::queues;
 use crate::queues::routing::Severity;
@@ -83,10 +83,7 @@ fn take(
     }
     let data =
         json!({"from": candidate.status, "to": taken.status, "internal": {"to_assignee": caller.person()}});
-    journal::record(
-        conn,
-        &event(&taken, EventKind::RequestClaimed, &caller.actor(), now, data),
-        &[],
-    )?;
+    let event = event(&taken, EventKind::RequestClaimed, &caller.actor(), now, data);
+    tell(conn, Some(candidate), &taken, &event, &[])?;
     Ok(Some(taken))
 }

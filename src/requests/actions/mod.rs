@@ -1,6 +1,7 @@
 //! The verbs of requests, each in five beats: load, allow, decide, save, tell.
 
-mod change;
+mod alter;
+pub(super) mod change;
 mod claim;
 mod comment;
 mod file;
@@ -8,6 +9,7 @@ mod follow;
 mod link;
 mod move_on;
 
+pub use alter::alter;
 pub use claim::{Reason, claim};
 pub use comment::{comment, unwatch, watch};
 pub use file::{Filed, file};
