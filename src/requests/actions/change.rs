@@ -8,6 +8,7 @@ use crate::journal::{self, Actor, Event, EventKind, Reader, SubjectKind};
 use crate::problem::{Code, Problem};
 use crate::queues;
 use crate::requests::lifecycle::{self, Refusal, Status, Verb};
+use crate::requests::line;
 use crate::requests::model::{Comment, Request, Visibility};
 use crate::requests::store::{self, Key};
 
@@ -161,7 +162,7 @@ impl<'a> Change<'a> {
             Value::Object(self.data),
         )?;
         let event = if internal { event.internal() } else { event };
-        journal::record(conn, &event, readers)?;
+        tell(conn, Some(&self.before), &self.request, &event, readers)?;
         Ok(self.request)
     }
 }
@@ -189,6 +190,20 @@ pub fn save(
     prepare(before, after, now);
     store::save(conn, after, before.revision)?;
     Ok(event(after, kind, actor, now, data))
+}
+
+/// Tells what happened to a request, in the transaction that makes it true: every change comes through here.
+///
+/// `before` is `None` for a request that is filed.
+pub fn tell(
+    conn: &mut Connection,
+    before: Option<&Request>,
+    after: &Request,
+    event: &Event,
+    readers: &[Reader],
+) -> Result<(), Problem> {
+    line::follow(conn, before, after, event, None)?;
+    journal::record(conn, event, readers)
 }
 
 /// Counts a change.

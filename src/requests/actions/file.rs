@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::change::event;
+use super::change::{event, tell};
 use crate::db::{Connection, Id, IncidentId, Json, Moment, PROVIDER, PersonId, TenantId, lock};
 use crate::identity::{self, Caller, Person, Right, Role, Tenant};
 use crate::incidents::{self, Incident};
-use crate::journal::{self, EventKind, Reader};
+use crate::journal::{EventKind, Reader};
 use crate::problem::{Code, FieldError, Problem};
 use crate::queues;
 use crate::queues::routing::{self, Channel, Facts};
@@ -115,7 +115,7 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         "internal": {"queue_id": rule.queue_id, "rule": rule.name, "rules_version": rules_version},
     });
     let event = event(&request, EventKind::RequestFiled, &caller.actor(), now, data);
-    journal::record(conn, &event, &[Reader::Notify])?;
+    tell(conn, None, &request, &event, &[Reader::Notify])?;
     let matching = match form.incident_id {
         Some(_) => None,
         None => Some(incidents::store::matching(

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::change::{event, prepare};
+use super::change::{event, prepare, tell};
 use crate::db::{Connection, Moment};
-use crate::journal::{self, Actor, EventKind};
+use crate::journal::{Actor, EventKind};
 use crate::problem::Problem;
 use crate::requests::lifecycle::Status;
 use crate::requests::model::{Cause, Request};
@@ -88,7 +88,8 @@ fn change_each(
         if before.status != after.status {
             data = json!({"from": before.status, "to": after.status, "cause": after.resolution_cause});
         }
-        journal::record(conn, &event(&after, kind, &actor, now, data), &[])?;
+        let event = event(&after, kind, &actor, now, data);
+        tell(conn, Some(&before), &after, &event, &[])?;
     }
     Ok(())
 }
