@@ -410,6 +410,21 @@ diesel::table! {
     use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
     use super::super::columns::{Jsonb, Instant, Uuid};
 
+    waiting_requests (tenant_id, request_id) {
+        tenant_id -> Uuid,
+        request_id -> Uuid,
+        queue_id -> Uuid,
+        urgent_at -> Instant,
+        severity -> Text,
+        standing -> SmallInt,
+        since -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
     request_comments (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -733,4 +748,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     tenants,
     told,
     unread_events,
+    waiting_requests,
 );

@@ -90,6 +90,7 @@ text_enum! {
         RequestAssigned = "request_assigned",
         RequestClaimed = "request_claimed",
         RequestReleased = "request_released",
+        RequestHandedOver = "request_handed_over",
         RequestTransferred = "request_transferred",
         RequestAwaitedCustomer = "request_awaited_customer",
         RequestHeld = "request_held",

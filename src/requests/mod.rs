@@ -1,11 +1,12 @@
 //! THE HEART: service requests, from filing to their end, their conversation and their history.
 //!
-//! Push assignment will stand here too.
+//! `line` has what is queued, in order; `sla` the clocks. Push assignment will stand here too.
 
 pub mod actions;
 pub mod api;
 pub mod custody;
 pub mod lifecycle;
+pub mod line;
 mod model;
 pub mod reference;
 pub mod sla;

@@ -147,18 +147,6 @@ pub fn find_anywhere(conn: &mut Connection, id: RequestId) -> Result<Option<Requ
     Ok(found.optional()?)
 }
 
-/// The most urgent requests of a queue that nobody has.
-pub fn waiting(conn: &mut Connection, queue: QueueId, limit: i64) -> Result<Vec<Request>, Problem> {
-    Ok(service_requests::table
-        .filter(service_requests::queue_id.eq(queue))
-        .filter(service_requests::status.eq(Status::Queued))
-        .filter(service_requests::assignee_id.is_null())
-        .order((service_requests::severity, service_requests::id))
-        .limit(limit)
-        .select(Request::as_select())
-        .load(conn)?)
-}
-
 /// Takes a request out of its line by an update that is guarded by all that made it eligible; `false` when somebody
 /// else was first.
 pub fn take(conn: &mut Connection, taken: &Request, loaded: i32) -> Result<bool, Problem> {

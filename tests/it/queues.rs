@@ -482,7 +482,8 @@ async fn the_most_urgent_request_is_claimed_first_then_the_one_that_waits_longes
         assert_eq!(
             claimed["reason"],
             json!({
-                "order": ["severity", "age"], "severity": filed[place]["severity"],
+                "order": ["sla_slack", "severity", "handed_over", "age"], "urgent_at": null, "handed_over": false,
+                "severity": filed[place]["severity"],
                 "waiting_since": filed[place]["created_at"],
             })
         );

@@ -249,6 +249,7 @@ mod tests {
 
     /// Tables with rows of tenants that are in no file, and why.
     const LEFT_OUT: &[(&str, &str)] = &[
+        ("waiting_requests", "where queued requests stand in their lines"),
         ("audit_heads", "where the chain of the audit ends: the last seal"),
         (
             "external_identities",

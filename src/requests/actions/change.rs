@@ -8,6 +8,7 @@ use crate::journal::{self, Actor, Event, EventKind, Reader, SubjectKind};
 use crate::problem::{Code, Problem};
 use crate::queues;
 use crate::requests::lifecycle::{self, Refusal, Status, Verb};
+use crate::requests::line;
 use crate::requests::model::{Comment, Request, Visibility};
 use crate::requests::sla;
 use crate::requests::store::{self, Key};
@@ -167,18 +168,6 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Tells of a change that was saved: the event, those who act on it later, and what follows from it at once.
-pub fn tell(
-    conn: &mut Connection,
-    before: Option<&Request>,
-    after: &Request,
-    event: &Event,
-    readers: &[Reader],
-) -> Result<(), Problem> {
-    journal::record(conn, event, readers)?;
-    sla::follow(conn, before, after, event)
-}
-
 /// Whether a tenant can tell the two apart.
 fn differs_for_tenant(before: &Request, after: &Request) -> bool {
     before.status != after.status
@@ -206,6 +195,28 @@ pub fn save(
     prepare(before, after, now);
     store::save(conn, after, before.revision)?;
     Ok(event(after, kind, actor, now, data))
+}
+
+/// Tells what happened to a request, in the transaction that makes it true: every change comes through here.
+///
+/// `before` is `None` for a request that is filed.
+pub fn tell(
+    conn: &mut Connection,
+    before: Option<&Request>,
+    after: &Request,
+    event: &Event,
+    readers: &[Reader],
+) -> Result<(), Problem> {
+    let is_other_due = sla::follow(conn, before, after, event)?;
+    let due = match after.status {
+        Status::Queued => sla::due(conn, after.tenant_id, after.id)?,
+        _ => None,
+    };
+    line::follow(conn, before, after, event, due)?;
+    if is_other_due && after.status == Status::Queued {
+        line::set_due(conn, after, due)?;
+    }
+    journal::record(conn, event, readers)
 }
 
 /// Counts a change.

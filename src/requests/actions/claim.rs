@@ -11,7 +11,8 @@ use crate::journal::EventKind;
 use crate::problem::{Code, Problem};
 use crate::queues;
 use crate::queues::routing::Severity;
-use crate::requests::lifecycle::{self, Verb};
+use crate::requests::lifecycle::{self, Status, Verb};
+use crate::requests::line::{self, Waiting};
 use crate::requests::model::Request;
 use crate::requests::store;
 
@@ -23,10 +24,26 @@ const CANDIDATES: i64 = 8;
 pub struct Reason {
     /// What decided, first to last.
     pub order: Vec<&'static str>,
+    /// The earliest of its deadlines, or of those as severe that it was handed over ahead of; null without any.
+    pub urgent_at: Option<Moment>,
+    /// Whether somebody had begun with it: it goes ahead of its severity.
+    pub handed_over: bool,
     /// Its severity.
     pub severity: Severity,
-    /// Since when it waits.
+    /// Since when it waits in this line.
     pub waiting_since: Moment,
+}
+
+impl Reason {
+    fn of(row: &Waiting) -> Self {
+        Self {
+            order: vec!["sla_slack", "severity", "handed_over", "age"],
+            urgent_at: Some(row.urgent_at).filter(|at| *at < line::never()),
+            handed_over: row.is_handed_over(),
+            severity: row.severity,
+            waiting_since: row.since,
+        }
+    }
 }
 
 /// Gives the caller the most urgent request of a queue; `None` when a fresh look finds none.
@@ -51,18 +68,13 @@ pub fn claim(
     // One claimer of a line at a time: else all of them wait for the same row, and then for the next one.
     lock::exclusive(conn, lock::Key::of(queue))?;
     loop {
-        let candidates = store::waiting(conn, queue, CANDIDATES)?;
+        let candidates = line::store::most_urgent(conn, queue, CANDIDATES)?;
         if candidates.is_empty() {
             return Ok(None);
         }
         for candidate in candidates {
             if let Some(taken) = take(conn, caller, &candidate, now)? {
-                let reason = Reason {
-                    order: vec!["severity", "age"],
-                    severity: taken.severity,
-                    waiting_since: taken.created_at,
-                };
-                return Ok(Some((taken, reason)));
+                return Ok(Some((taken, Reason::of(&candidate))));
             }
         }
     }
@@ -71,19 +83,25 @@ pub fn claim(
 fn take(
     conn: &mut Connection,
     caller: &Caller,
-    candidate: &Request,
+    waiting: &Waiting,
     now: Moment,
 ) -> Result<Option<Request>, Problem> {
+    let found = store::find(conn, waiting.tenant_id, waiting.request_id)?;
+    let Some(candidate) = found.filter(|request| request.status == Status::Queued) else {
+        // Nobody finds it here again, whatever put it here.
+        line::store::leave(conn, waiting.tenant_id, waiting.request_id)?;
+        return Ok(None);
+    };
     let mut taken = candidate.clone();
     taken.status = lifecycle::next(candidate.status, Verb::Claim, true)?;
     taken.assignee_id = Some(caller.person());
-    prepare(candidate, &mut taken, now);
+    prepare(&candidate, &mut taken, now);
     if !store::take(conn, &taken, candidate.revision)? {
         return Ok(None);
     }
     let data =
         json!({"from": candidate.status, "to": taken.status, "internal": {"to_assignee": caller.person()}});
     let event = event(&taken, EventKind::RequestClaimed, &caller.actor(), now, data);
-    tell(conn, Some(candidate), &taken, &event, &[])?;
+    tell(conn, Some(&candidate), &taken, &event, &[])?;
     Ok(Some(taken))
 }

@@ -23,13 +23,13 @@ fn said(event: &Event) -> Option<Side> {
     (has_comment && !event.internal).then_some(event.actor_side)
 }
 
-/// Lets the clocks of a request follow what happened to it.
+/// Lets the clocks of a request follow what happened to it; whether any changed.
 pub fn follow(
     conn: &mut Connection,
     before: Option<&Request>,
     after: &Request,
     event: &Event,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     let moves = moves(
         before.map(standing),
         standing(after),
@@ -37,11 +37,11 @@ pub fn follow(
         event.actor_side,
     );
     if moves.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     // Before anything is promised there is nothing to measure.
     let Some(set) = sla::store::policies(conn)? else {
-        return Ok(());
+        return Ok(false);
     };
     let whose = (after.tenant_id, after.id);
     let mut clocks = match moves.as_slice() {
@@ -74,7 +74,7 @@ pub fn follow(
         let loaded = before.iter().find(key);
         store::save(conn, loaded, cycle)?;
     }
-    Ok(())
+    Ok(!clocks.open.is_empty())
 }
 
 /// The plan of the tenant, where a clock may begin; an open one keeps the plan that it began with.

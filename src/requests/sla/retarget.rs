@@ -9,6 +9,8 @@ use super::store;
 use crate::db::Connection;
 use crate::mail::Step;
 use crate::problem::Problem;
+use crate::requests::line;
+use crate::requests::store as requests;
 use crate::sla::store::Change;
 use crate::sla::{self, Book, Cause, Terms};
 
@@ -32,6 +34,11 @@ pub fn retarget(conn: &mut Connection) -> Result<Step, Problem> {
             store::enter(conn, &mut book, &after.ledger)?;
             after.refresh(&book);
             store::save(conn, Some(&before), &mut after)?;
+        }
+        // What stands in a line stands there by its deadline.
+        if let Some(request) = requests::find(conn, whose.0, whose.1)? {
+            let due = store::due(conn, whose.0, whose.1)?;
+            line::set_due(conn, &request, due)?;
         }
     }
     Ok(Step::Worked)

@@ -1,0 +1,3 @@
+DROP INDEX service_requests_hands;
+CREATE INDEX service_requests_line ON service_requests (queue_id, status, severity, id);
+DROP TABLE waiting_requests;
