@@ -22,7 +22,7 @@ use crate::journal::{self, ChainKey, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
 use crate::problem::Problem;
-use crate::requests;
+use crate::{incidents, requests};
 
 /// How long an idle loop waits for the bell.
 const IDLE: Duration = Duration::from_millis(500);
@@ -120,6 +120,15 @@ impl Worker {
             steps.push(
                 self.db
                     .write(Scope::of_system(), move |conn| requests::sla::mark(conn, now))
+                    .await,
+            );
+        }
+        if waiting.promises {
+            steps.push(
+                self.db
+                    .write(Scope::of_system(), move |conn| {
+                        incidents::promise::mark(conn, now)
+                    })
                     .await,
             );
         }
@@ -232,6 +241,7 @@ struct Waiting {
     sent: bool,
     stale_clocks: bool,
     marks: bool,
+    promises: bool,
 }
 
 impl Waiting {
@@ -243,6 +253,7 @@ impl Waiting {
             sent: !mail::store::sent_out(conn)?.is_empty(),
             stale_clocks: requests::sla::any_stale(conn)?,
             marks: requests::sla::any_due(conn, now)?,
+            promises: incidents::promise::any_due(conn, now)?,
         })
     }
 }

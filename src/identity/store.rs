@@ -6,7 +6,7 @@ use super::model::{Contact, ContactView, Membership, Person, Role, Tenant, Tenan
 use crate::db::schema::{
     api_keys, memberships, people, sessions, tenant_contacts, tenant_regions, tenant_services, tenants,
 };
-use crate::db::{Connection, PersonId, SessionId, TenantId, on_each};
+use crate::db::{Connection, PROVIDER, PersonId, SessionId, TenantId, on_each};
 use crate::problem::Problem;
 
 /// Role and name of a person at a tenant, if account, membership and tenant are in good standing, and the session, if
@@ -207,6 +207,18 @@ pub fn users_of(
         query = query.filter(memberships::tenant_id.eq(tenant));
     }
     Ok(query.load(conn)?)
+}
+
+/// Who is staff in one of these roles and may sign in; never a key.
+pub fn staff(conn: &mut Connection, roles: &[Role]) -> Result<Vec<Person>, Problem> {
+    let rows: Vec<(Person, Membership)> = users!()
+        .filter(memberships::tenant_id.eq(PROVIDER))
+        .filter(memberships::role.eq_any(roles.to_vec()))
+        .filter(memberships::disabled.eq(false))
+        .filter(people::disabled.eq(false))
+        .order(people::id)
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(person, _)| person).collect())
 }
 
 /// One membership.

@@ -91,10 +91,10 @@ pub fn replace_policies(
     };
     store::add_policies(conn, &set)?;
     let from = before.map(|set| set.policies).unwrap_or_default();
-    let event = Event::new(
+    let event = Event::alone(
         EventKind::PoliciesReplaced,
-        (SubjectKind::Policies, PROVIDER),
-        (PROVIDER, set.version),
+        SubjectKind::Policies,
+        PROVIDER,
         (&caller.actor(), now),
         json!({"version": set.version, "from": {"policies": from}, "to": {"policies": set.policies}}),
     );

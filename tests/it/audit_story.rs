@@ -68,10 +68,12 @@ impl Story {
         let found = self.operations.iter().find(|known| known.id == operation);
         let found = found.unwrap_or_else(|| panic!("there is no operation {operation}"));
         let path = found.template.replace("{id}", id.as_str().unwrap_or_default());
-        let call = found
-            .call(who, &path)
-            .header("x-forwarded-for", ADDRESS)
-            .json(&body);
+        let call = found.call(who, &path).header("x-forwarded-for", ADDRESS);
+        // A file is sent as it is.
+        let call = match &body {
+            Value::String(file) => call.header("content-type", "text/calendar").body(file.clone()),
+            body => call.json(body),
+        };
         let before = self.newest().await;
         let reply = Reply::of(call).await;
         assert!((200..300).contains(&reply.status), "{operation}: {}", reply.body);
@@ -279,6 +281,39 @@ impl Story {
         let (_, event) = self.tries(&olive, "replace_rules", &none, rules).await;
         assert_eq!(event["data"]["from"]["rules"][0]["name"], "all");
         assert_eq!(event["data"]["to"]["rules"][0]["name"], "every");
+        let mut calendar = json!({
+            "name": "Office", "time_zone": "UTC", "hours": [{"days": ["mon"], "start": "09:00", "end": "17:00"}],
+        });
+        let made = self
+            .does(
+                &olive,
+                "create_calendar",
+                &none,
+                calendar.clone(),
+                "calendar_created",
+            )
+            .await;
+        calendar["time_zone"] = json!("Europe/London");
+        let (_, event) = self
+            .tries(&olive, "replace_calendar", &made["id"], calendar)
+            .await;
+        assert_eq!(event["data"]["from"], json!({"time_zone": "UTC"}));
+        let file = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20101225\r\nSUMMARY:Christmas\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let (_, event) = self
+            .tries(&olive, "import_holidays", &made["id"], json!(file))
+            .await;
+        assert_eq!(event["data"]["to"]["holidays"][0]["name"], "Christmas");
+        let policies = json!({"policies": [{
+            "plan": "standard", "severity": "b", "clock": "resolution", "target_minutes": 480, "calendar": made["id"],
+        }]});
+        self.does(
+            &olive,
+            "replace_policies",
+            &none,
+            policies,
+            "sla_policies_replaced",
+        )
+        .await;
     }
 
     async fn incidents(&mut self) {
@@ -356,6 +391,13 @@ impl Story {
             .await;
         self.does(&ada, "release_request", &first, json!({}), "request_released")
             .await;
+        let (_, event) = self
+            .tries(&bob, "change_request", &first, json!({"severity": "c"}))
+            .await;
+        assert_eq!(
+            event["data"],
+            json!({"from": {"severity": "b"}, "to": {"severity": "c"}})
+        );
         let form = json!({"assignee_id": ada.id});
         self.does(&ada, "assign_request", &first, form, "request_assigned")
             .await;

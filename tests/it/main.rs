@@ -32,6 +32,7 @@ mod migrations;
 mod queues;
 mod requests;
 mod rights;
+mod sla;
 mod spec;
 mod sso;
 mod storm;
