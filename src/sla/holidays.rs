@@ -40,7 +40,10 @@ pub fn read(file: &str, today: NaiveDate) -> Result<Vec<Holiday>, String> {
     }
     Ok(days
         .into_iter()
-        .map(|(date, name)| Holiday { date, name })
+        .map(|(date, name): (NaiveDate, String)| Holiday {
+            date,
+            name: Some(name).filter(|name| !name.is_empty()),
+        })
         .collect())
 }
 
@@ -142,7 +145,7 @@ mod tests {
         let found = read(&file(events), today)?;
         Ok(found
             .iter()
-            .map(|day| format!("{} {}", day.date, day.name))
+            .map(|day| format!("{} {}", day.date, day.name.as_deref().unwrap_or_default()))
             .collect())
     }
 

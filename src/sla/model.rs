@@ -123,16 +123,8 @@ pub struct Holiday {
     pub date: NaiveDate,
     /// What it is called.
     #[serde(default)]
-    #[garde(custom(named_or_not))]
-    pub name: String,
-}
-
-fn named_or_not(name: &str, context: &()) -> garde::Result {
-    if name.is_empty() {
-        Ok(())
-    } else {
-        text::line::<200>(name, context)
-    }
+    #[garde(inner(custom(text::line::<200>)))]
+    pub name: Option<String>,
 }
 
 /// A calendar as it is sent, all of it.

@@ -488,7 +488,9 @@ async fn ids_that_are_unknown_or_no_ids_at_all_are_404() {
             continue;
         }
         let body = walk.spec.example(&operation, &walk.cast);
-        for id in ids {
+        // Sets of policies have numbers.
+        let numbered = operation.id == "read_policy_set";
+        for id in ids.into_iter().filter(|id| !numbered || *id != "1") {
             walk.calls += 1;
             let call = walk.call(&operation, &operation.template.replace("{id}", id));
             let call = body.iter().fold(call, |call, body| call.json(body));

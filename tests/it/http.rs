@@ -176,6 +176,7 @@ const WITHOUT_PRECONDITION: &[&str] = &[
     "create_service",
     "create_region",
     "create_queue",
+    "create_calendar",
     "open_incident",
     "update_incident",
     "file_request",
@@ -190,7 +191,8 @@ async fn whatever_overwrites_needs_the_precondition_and_nothing_else_does() {
     let spec = Spec::of_the_code();
     let mut seen = BTreeSet::new();
     for operation in spec.operations() {
-        if operation.method == Method::GET {
+        // What takes no JSON: sla.rs.
+        if operation.method == Method::GET || operation.id == "import_holidays" {
             continue;
         }
         let (path, mut body) = (

@@ -304,6 +304,14 @@ async fn a_change_of_terms_goes_on_from_what_was_counted_and_leaves_what_is_over
     let request = bob.files("Mail", &incident).await.created();
     // An hour is left of Tuesday; the other one is on Wednesday, or on Thursday when that is a day off.
     assert_eq!(request["sla"]["resolution"]["due_at"], "2010-09-08T10:00:00Z");
+    let blind = lea
+        .call(
+            reqwest::Method::POST,
+            &format!("/v1/calendars/{}/holidays", calendar["id"].as_str().unwrap()),
+        )
+        .header("content-type", "text/calendar")
+        .body(HOLIDAYS);
+    Reply::of(blind).await.refused(428, "precondition-required");
     let import = lea
         .call(
             reqwest::Method::POST,

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::Value;
 
-use super::{Messages, headline, local};
+use super::{Messages, headline, local, thread_of};
 use crate::db::{Connection, IncidentId, Moment};
 use crate::incidents;
 use crate::journal::Event;
@@ -74,8 +74,7 @@ impl Messages {
             facts,
             link: line.link,
         };
-        // A thread of its own: the tenant's does not name the desk.
-        content.content(format!("desk.{}", request.id))
+        content.content(format!("request.{}", request.id))
     }
 
     pub(super) fn promise_mail(
@@ -98,7 +97,7 @@ impl Messages {
             facts,
             link: format!("{}/v1/incidents/{id}", self.public_url),
         };
-        content.content(format!("desk.{id}"))
+        content.content(thread_of(&incident))
     }
 }
 
