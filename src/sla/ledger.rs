@@ -19,7 +19,7 @@ text_enum! {
 
 text_enum! {
     /// What an interval began with.
-    Cause {
+    Onset {
         Filed = "filed",
         CustomerCommented = "customer_commented",
         CustomerAwaited = "customer_awaited",
@@ -78,7 +78,7 @@ pub struct Interval {
     /// Whether time counts.
     pub pace: Pace,
     /// What it began with.
-    pub cause: Cause,
+    pub cause: Onset,
     /// What was promised.
     #[diesel(embed)]
     pub terms: Terms,
@@ -121,7 +121,7 @@ impl Share {
 
 impl Ledger {
     /// A clock that begins to run.
-    pub fn begin(at: Moment, cause: Cause, terms: Terms) -> Self {
+    pub fn begin(at: Moment, cause: Onset, terms: Terms) -> Self {
         Self(vec![Interval {
             from_at: at,
             until_at: None,
@@ -153,7 +153,7 @@ impl Ledger {
     }
 
     /// Lets it stand still, or run again; where it does already, nothing changes.
-    pub fn set_pace(&mut self, at: Moment, pace: Pace, cause: Cause) {
+    pub fn set_pace(&mut self, at: Moment, pace: Pace, cause: Onset) {
         if let (Some(old), Some(terms)) = (self.pace(), self.terms().cloned())
             && old != pace
         {
@@ -172,7 +172,7 @@ impl Ledger {
 
     /// Puts it under other terms from an instant on, which may have passed: then what has happened since is under the
     /// new terms too, so that a change which is noticed late has the same effect.
-    pub fn retarget(&mut self, at: Moment, cause: Cause, renew: impl Fn(&Terms) -> Terms) {
+    pub fn retarget(&mut self, at: Moment, cause: Onset, renew: impl Fn(&Terms) -> Terms) {
         let mut renewed = Vec::with_capacity(self.0.len() + 1);
         for mut interval in std::mem::take(&mut self.0) {
             let terms = renew(&interval.terms);
@@ -198,7 +198,7 @@ impl Ledger {
     }
 
     /// Ends the open interval and begins another; one without any length is left out.
-    fn turn(&mut self, at: Moment, pace: Pace, cause: Cause, terms: Terms) {
+    fn turn(&mut self, at: Moment, pace: Pace, cause: Onset, terms: Terms) {
         let Some(last) = self.0.last_mut() else { return };
         let at = at.max(last.from_at);
         if last.from_at == at {

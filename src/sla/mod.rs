@@ -13,6 +13,6 @@ mod model;
 mod promises;
 pub mod store;
 
-pub use ledger::{Cause, Interval, Ledger, Pace, Share, Terms};
+pub use ledger::{Interval, Ledger, Onset, Pace, Share, Terms};
 pub use model::{Book, Calendar, CalendarRef, Clock, Policy, PolicySet};
 pub use promises::Promises;

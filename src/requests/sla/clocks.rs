@@ -11,7 +11,7 @@ use crate::db::schema::sla_clocks;
 use crate::db::{Moment, QueueId, RequestId, TenantId, text_enum};
 use crate::identity::Plan;
 use crate::queues::routing::Severity;
-use crate::sla::{Book, Cause, Clock, Ledger, Pace, Share, Terms};
+use crate::sla::{Book, Clock, Ledger, Onset, Pace, Share, Terms};
 
 text_enum! {
     /// How it is with a cycle of a clock.
@@ -157,23 +157,23 @@ impl Clocks {
         let mut begin = |clock, cause| self.begin(clock, (at, cause), opening, terms);
         match what {
             Move::Filed => {
-                begin(Clock::FirstResponse, Cause::Filed);
-                begin(Clock::Resolution, Cause::Filed);
+                begin(Clock::FirstResponse, Onset::Filed);
+                begin(Clock::Resolution, Onset::Filed);
             }
             Move::Replied => self.end(
                 &[Clock::FirstResponse, Clock::NextResponse],
                 at,
                 ClockState::Stopped,
             ),
-            Move::Asked => self.ask(at, Cause::CustomerCommented, opening, terms),
-            Move::Awaited => self.pace(at, Pace::Paused, Cause::CustomerAwaited),
-            Move::Answered => self.pace(at, Pace::Running, Cause::CustomerAnswered),
+            Move::Asked => self.ask(at, Onset::CustomerCommented, opening, terms),
+            Move::Awaited => self.pace(at, Pace::Paused, Onset::CustomerAwaited),
+            Move::Answered => self.pace(at, Pace::Running, Onset::CustomerAnswered),
             Move::Resolved => self.end(&[Clock::Resolution], at, ClockState::Stopped),
             Move::Left => self.end(Clock::ALL, at, ClockState::Cancelled),
             Move::Reopened { waits } => {
-                begin(Clock::Resolution, Cause::Reopened);
+                begin(Clock::Resolution, Onset::Reopened);
                 if waits {
-                    self.ask(at, Cause::Reopened, opening, terms);
+                    self.ask(at, Onset::Reopened, opening, terms);
                 }
             }
             Move::Rated => {
@@ -185,7 +185,7 @@ impl Clocks {
                     let renewed = terms(cycle.row.plan, cycle.row.clock);
                     cycle
                         .ledger
-                        .retarget(at, Cause::SeverityChanged, |_| renewed.clone());
+                        .retarget(at, Onset::SeverityChanged, |_| renewed.clone());
                 }
             }
         }
@@ -195,7 +195,7 @@ impl Clocks {
     }
 
     /// The tenant waits for an answer: for the first one, until there has been one.
-    fn ask(&mut self, at: Moment, cause: Cause, opening: &Opening, terms: &dyn Fn(Plan, Clock) -> Terms) {
+    fn ask(&mut self, at: Moment, cause: Onset, opening: &Opening, terms: &dyn Fn(Plan, Clock) -> Terms) {
         let waits = |row: &Row| row.clock != Clock::Resolution && row.stopped_at.is_none();
         if self.rows().any(waits) {
             return;
@@ -219,7 +219,7 @@ impl Clocks {
     fn begin(
         &mut self,
         clock: Clock,
-        (at, cause): (Moment, Cause),
+        (at, cause): (Moment, Onset),
         opening: &Opening,
         terms: &dyn Fn(Plan, Clock) -> Terms,
     ) {
@@ -261,7 +261,7 @@ impl Clocks {
     }
 
     /// Only the time to the answer stands still.
-    fn pace(&mut self, at: Moment, pace: Pace, cause: Cause) {
+    fn pace(&mut self, at: Moment, pace: Pace, cause: Onset) {
         for cycle in self
             .open
             .iter_mut()

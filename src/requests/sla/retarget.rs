@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::requests::line;
 use crate::requests::store as requests;
 use crate::sla::store::Change;
-use crate::sla::{self, Book, Cause, Terms};
+use crate::sla::{self, Book, Onset, Terms};
 
 /// Requests of one transaction.
 const CHUNK: i64 = 100;
@@ -54,7 +54,7 @@ pub fn catch_up(conn: &mut Connection, cycle: &mut Cycle) -> Result<(), Problem>
                 let promises = sla::store::promises(conn, set, terms)?;
                 let (plan, clock) = (cycle.row.plan, cycle.row.clock);
                 let renew = |old: &Terms| promises.terms(plan, old.severity, clock);
-                cycle.ledger.retarget(at, Cause::PolicyChanged, renew);
+                cycle.ledger.retarget(at, Onset::PolicyChanged, renew);
             }
             Change::Calendar(edition) => {
                 let renew = |old: &Terms| match old.calendar_id == Some(edition.calendar_id) {
@@ -65,7 +65,7 @@ pub fn catch_up(conn: &mut Connection, cycle: &mut Cycle) -> Result<(), Problem>
                     false => old.clone(),
                 };
                 let at = edition.created_at;
-                cycle.ledger.retarget(at, Cause::CalendarChanged, renew);
+                cycle.ledger.retarget(at, Onset::CalendarChanged, renew);
             }
         }
     }

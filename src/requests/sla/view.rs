@@ -12,11 +12,11 @@ use crate::db::{CalendarId, Connection, Moment, RequestId, TenantId, text_enum};
 use crate::problem::Problem;
 use crate::queues::routing::Severity;
 use crate::requests::model::Request;
-use crate::sla::{self, Book, Cause, Clock, Interval, Pace};
+use crate::sla::{self, Book, Clock, Interval, Onset, Pace};
 
 text_enum! {
     /// How it is with a promise.
-    PromiseState {
+    ClockStanding {
         /// Time runs.
         Running = "running",
         /// Time stands still.
@@ -32,14 +32,14 @@ text_enum! {
 
 impl Row {
     /// How it is with what was promised.
-    pub fn promise(&self) -> PromiseState {
+    pub fn promise(&self) -> ClockStanding {
         let is_late = self.stopped_at.zip(self.due_at).is_some_and(|(at, due)| at > due);
         match self.state {
-            _ if self.breached_at.is_some() || is_late => PromiseState::Breached,
-            ClockState::Running => PromiseState::Running,
-            ClockState::Paused => PromiseState::Paused,
-            ClockState::Stopped => PromiseState::Met,
-            ClockState::Cancelled => PromiseState::Cancelled,
+            _ if self.breached_at.is_some() || is_late => ClockStanding::Breached,
+            ClockState::Running => ClockStanding::Running,
+            ClockState::Paused => ClockStanding::Paused,
+            ClockState::Stopped => ClockStanding::Met,
+            ClockState::Cancelled => ClockStanding::Cancelled,
         }
     }
 }
@@ -50,7 +50,7 @@ pub struct ClockView {
     /// The deadline; none while time stands still.
     pub due_at: Option<Moment>,
     /// How it is with it.
-    pub state: PromiseState,
+    pub state: ClockStanding,
     /// When what it measures came about, or could no longer.
     pub stopped_at: Option<Moment>,
 }
@@ -116,7 +116,7 @@ pub struct IntervalView {
     /// Whether time counts.
     pub pace: Pace,
     /// What it began with.
-    pub cause: Cause,
+    pub cause: Onset,
     /// How many seconds of it count.
     pub counted_seconds: i64,
     /// The severity.
@@ -139,7 +139,7 @@ pub struct CycleView {
     /// Which time.
     pub cycle: i32,
     /// How it is with it.
-    pub state: PromiseState,
+    pub state: ClockStanding,
     /// How many minutes there are now, or were in the end.
     pub target_minutes: Option<i32>,
     /// How many seconds have been counted.

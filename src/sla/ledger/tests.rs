@@ -66,25 +66,25 @@ fn breach(ledger: &Ledger) -> Option<Moment> {
 
 #[test]
 fn a_clock_that_runs_is_due_when_its_target_has_been_counted() {
-    let always = Ledger::begin(at(0), Cause::Filed, terms(240, None));
+    let always = Ledger::begin(at(0), Onset::Filed, terms(240, None));
     assert_eq!(always.reached(&book(), Share::Warning), Some(at(180)));
     assert_eq!(breach(&always), Some(at(240)));
     // 09:00 to 17:00 is eight hours; the tenth is on Tuesday, or on Wednesday when that is a holiday.
     let day = 24 * 60;
     for (edition, due) in [(1, day + 120), (2, 2 * day + 120)] {
-        let ledger = Ledger::begin(at(0), Cause::Filed, terms(600, Some(edition)));
+        let ledger = Ledger::begin(at(0), Onset::Filed, terms(600, Some(edition)));
         assert_eq!(breach(&ledger), Some(at(due)));
     }
 }
 
 #[test]
 fn waking_from_a_pause_leaves_exactly_what_was_left() {
-    let mut ledger = Ledger::begin(at(0), Cause::Filed, terms(240, None));
-    ledger.set_pace(at(100), Pace::Paused, Cause::CustomerAwaited);
-    ledger.set_pace(at(110), Pace::Paused, Cause::CustomerAwaited);
+    let mut ledger = Ledger::begin(at(0), Onset::Filed, terms(240, None));
+    ledger.set_pace(at(100), Pace::Paused, Onset::CustomerAwaited);
+    ledger.set_pace(at(110), Pace::Paused, Onset::CustomerAwaited);
     assert_eq!(breach(&ledger), None);
     assert_eq!(minutes(&ledger, 9_000), 100);
-    ledger.set_pace(at(5_000), Pace::Running, Cause::CustomerAnswered);
+    ledger.set_pace(at(5_000), Pace::Running, Onset::CustomerAnswered);
     assert_eq!(breach(&ledger), Some(at(5_140)));
     assert_eq!(ledger.intervals().len(), 3);
 }
@@ -92,7 +92,7 @@ fn waking_from_a_pause_leaves_exactly_what_was_left() {
 #[test]
 fn what_is_stopped_in_the_very_instant_is_in_time() {
     for (end, late) in [(239, None), (240, None), (241, Some(at(240)))] {
-        let mut ledger = Ledger::begin(at(0), Cause::Filed, terms(240, None));
+        let mut ledger = Ledger::begin(at(0), Onset::Filed, terms(240, None));
         ledger.end(at(end));
         assert_eq!(breach(&ledger), late, "stopped after {end}");
         assert_eq!(minutes(&ledger, 9_000), end);
@@ -114,29 +114,29 @@ fn other_terms_go_on_from_what_has_been_counted() {
         (50, Some(at(100))),
         (0, None),
     ] {
-        let mut ledger = Ledger::begin(at(0), Cause::Filed, terms(240, None));
-        ledger.retarget(at(100), Cause::PolicyChanged, under(target));
+        let mut ledger = Ledger::begin(at(0), Onset::Filed, terms(240, None));
+        ledger.retarget(at(100), Onset::PolicyChanged, under(target));
         assert_eq!(breach(&ledger), due, "{target} minutes");
         assert_eq!(minutes(&ledger, 110), if target == 0 { 100 } else { 110 });
     }
     // What was late stays late.
-    let mut ledger = Ledger::begin(at(0), Cause::Filed, terms(60, None));
-    ledger.retarget(at(100), Cause::PolicyChanged, under(400));
+    let mut ledger = Ledger::begin(at(0), Onset::Filed, terms(60, None));
+    ledger.retarget(at(100), Onset::PolicyChanged, under(400));
     assert_eq!(breach(&ledger), Some(at(60)));
 }
 
 #[test]
 fn terms_that_are_the_same_leave_no_trace_and_what_is_over_is_left_alone() {
-    let mut ledger = Ledger::begin(at(0), Cause::Filed, terms(240, None));
+    let mut ledger = Ledger::begin(at(0), Onset::Filed, terms(240, None));
     let newer = |old: &Terms| Terms {
         policy_version: 2,
         ..old.clone()
     };
-    ledger.retarget(at(50), Cause::PolicyChanged, newer);
-    assert_eq!(ledger, Ledger::begin(at(0), Cause::Filed, terms(240, None)));
+    ledger.retarget(at(50), Onset::PolicyChanged, newer);
+    assert_eq!(ledger, Ledger::begin(at(0), Onset::Filed, terms(240, None)));
     ledger.end(at(100));
     let before = ledger.clone();
-    ledger.retarget(at(200), Cause::PolicyChanged, |_| terms(10, None));
+    ledger.retarget(at(200), Onset::PolicyChanged, |_| terms(10, None));
     assert_eq!(ledger, before);
 }
 
@@ -161,10 +161,10 @@ fn histories() -> impl Strategy<Value = Vec<(i64, Step)>> {
 
 fn take(ledger: &mut Ledger, minute: i64, step: Step) {
     match step {
-        Step::Pause => ledger.set_pace(at(minute), Pace::Paused, Cause::CustomerAwaited),
-        Step::Wake => ledger.set_pace(at(minute), Pace::Running, Cause::CustomerAnswered),
+        Step::Pause => ledger.set_pace(at(minute), Pace::Paused, Onset::CustomerAwaited),
+        Step::Wake => ledger.set_pace(at(minute), Pace::Running, Onset::CustomerAnswered),
         Step::Under(target, calendar) => {
-            ledger.retarget(at(minute), Cause::PolicyChanged, |_| terms(target, calendar));
+            ledger.retarget(at(minute), Onset::PolicyChanged, |_| terms(target, calendar));
         }
     }
 }
@@ -207,7 +207,7 @@ proptest! {
     #[test]
     fn the_ledger_says_what_a_ticking_clock_says(history in histories()) {
         let until = 6_000;
-        let mut ledger = Ledger::begin(at(0), Cause::Filed, terms(300, Some(1)));
+        let mut ledger = Ledger::begin(at(0), Onset::Filed, terms(300, Some(1)));
         let mut now = 0;
         for (after, step) in &history {
             now += after;
@@ -224,29 +224,29 @@ proptest! {
     #[test]
     fn a_change_that_is_noticed_late_has_the_same_effect(history in histories(), place in 0..8usize, minute in 0..3_000i64) {
         let (mut prompt, mut late) = (None, None);
-        let mut ledger = Ledger::begin(at(0), Cause::Filed, terms(300, Some(1)));
+        let mut ledger = Ledger::begin(at(0), Onset::Filed, terms(300, Some(1)));
         let mut delayed = ledger.clone();
         let (mut now, change) = (0, |_: &Terms| terms(77, Some(2)));
         // Only pauses: of two changes of terms the later one stands.
         let pauses = history.iter().filter(|(_, step)| !matches!(step, Step::Under(..))).enumerate();
         for (number, (after, step)) in pauses {
             if now + after > minute && prompt.is_none() {
-                ledger.retarget(at(minute), Cause::PolicyChanged, change);
+                ledger.retarget(at(minute), Onset::PolicyChanged, change);
                 prompt = Some(());
             }
             now += after;
             take(&mut ledger, now, *step);
             take(&mut delayed, now, *step);
             if number >= place && now >= minute && late.is_none() {
-                delayed.retarget(at(minute), Cause::PolicyChanged, change);
+                delayed.retarget(at(minute), Onset::PolicyChanged, change);
                 late = Some(());
             }
         }
         if prompt.is_none() {
-            ledger.retarget(at(minute), Cause::PolicyChanged, change);
+            ledger.retarget(at(minute), Onset::PolicyChanged, change);
         }
         if late.is_none() {
-            delayed.retarget(at(minute), Cause::PolicyChanged, change);
+            delayed.retarget(at(minute), Onset::PolicyChanged, change);
         }
         prop_assert_eq!(breach(&ledger), breach(&delayed));
         prop_assert_eq!(minutes(&ledger, 9_000), minutes(&delayed, 9_000));
