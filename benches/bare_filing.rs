@@ -75,7 +75,7 @@ fn file(
     allclear::incidents::store::find(conn, incident).unwrap();
     let (services, regions) = allclear::incidents::store::shared_scope(conn, incident, tenant).unwrap();
     let requester = identity::store::person(conn, person).unwrap().unwrap();
-    let (_, rules) = queues::store::rules(conn).unwrap().unwrap();
+    let (_, rules) = queues::routing::store::rules(conn).unwrap().unwrap();
     let queue: QueueId = rules.first().unwrap().queue_id;
     let request = Request {
         tenant_id: tenant,
@@ -109,6 +109,8 @@ fn file(
         created_at: now,
         updated_at: now,
         requester_name: requester.name.clone(),
+        needs: Json(json!({})),
+        assigned_off_duty: false,
     };
     store::create(conn, &request).unwrap();
     let actor = Actor {

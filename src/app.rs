@@ -44,7 +44,7 @@ use crate::notify::messages::Messages;
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
 use crate::worker::Worker;
-use crate::{audit, catalog, incidents, journal, notify, queues, requests};
+use crate::{audit, catalog, incidents, journal, notify, queues, requests, sla};
 
 /// Every route under `/v1`, slice by slice.
 // Tried in this order: the busiest first.
@@ -55,6 +55,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .configure(identity::api::routes)
         .configure(catalog::api::routes)
         .configure(queues::api::routes)
+        .configure(sla::api::routes)
         .configure(mail::api::routes)
         .configure(audit::api::routes);
 }
@@ -378,14 +379,17 @@ async fn healthz() -> HttpResponse {
 #[get("/readyz")]
 async fn readyz(db: web::Data<Db>) -> Result<HttpResponse, Problem> {
     let asked = db.read(Scope::of_system(), |conn| {
-        journal::backlog(conn, journal::Reader::Notify)
+        let backlog = journal::backlog(conn, journal::Reader::Notify)?;
+        Ok((backlog, queues::findings::count(conn)?))
     });
-    let backlog = asked
+    let (backlog, findings) = asked
         .await
         .map_err(|_| Problem::new(Code::Unavailable, "the database cannot be reached"))?;
     let detail = serde_json::json!({
         "status": "ok",
-        "checks": {"database": {"status": "ok", "engine": db.engine()}, "journal": {"status": "ok", "unread": backlog}},
+        "checks": {"database": {"status": "ok", "engine": db.engine()}, "journal": {"status": "ok", "unread": backlog},
+            // Not this process's to mend: it is ready all the same.
+            "coverage": {"status": if findings == 0 { "ok" } else { "gaps" }, "findings": findings}},
     });
     Ok(HttpResponse::Ok().json(detail))
 }
@@ -430,9 +434,17 @@ fn desk_numbers(conn: &mut Connection, now: crate::db::Moment) -> Result<Vec<(&'
         ("active_incidents", incidents::store::count_active(conn)?),
         ("overdue_updates", incidents::store::overdue_updates(conn, now)?),
         ("open_requests", requests::store::count_open(conn)?),
+        (
+            "stranded_requests",
+            requests::line::climb::stranded(conn, now)?
+                .iter()
+                .map(|group| group.count)
+                .sum(),
+        ),
         ("unread_events", journal::backlog(conn, journal::Reader::Notify)?),
         ("unsealed_events", unsealed),
         ("unsealed_seconds", age),
+        ("coverage_findings", queues::findings::count(conn)?),
         ("told_without_end", notify::audience::told_without_end(conn)?),
     ])
 }

@@ -3,7 +3,7 @@
 //! The rooms stand in one line, and each uses only rooms to its left; `tests/it/architecture.rs` holds them to it:
 //!
 //! `problem, text, settings, clock → db → http → journal → identity → audit → catalog → schedule → mail →
-//! queues → incidents → requests → notify → worker → app → cli`
+//! queues → sla → incidents → requests → notify → worker → app → cli`
 
 pub mod app;
 pub mod audit;
@@ -22,5 +22,6 @@ pub mod queues;
 pub mod requests;
 pub mod schedule;
 pub mod settings;
+pub mod sla;
 pub mod text;
 pub mod worker;

@@ -60,6 +60,8 @@ codes! {
     IncidentNotActive      "incident-not-active"      409 "the incident is not active";
     RoutingNotConfigured   "routing-not-configured"   409 "there are no routing rules yet";
     NotOnDuty              "not-on-duty"              409 "the agent is not on duty in this queue";
+    NotAvailable           "not-available"            409 "the agent is away";
+    AtCapacity             "at-capacity"              409 "the agent has no room for more";
     WindowExpired          "window-expired"           409 "the time for this has passed";
     TenantAmbiguous        "tenant-ambiguous"         409 "several tenants match: name one";
     IdempotencyInProgress  "idempotency-in-progress"  409 "a call with this key is still running";

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
-use crate::db::{Connection, Db, EventId, IncidentId, Moment, Scope};
+use crate::db::{Connection, Db, EventId, IncidentId, Moment, PersonId, QueueId, Scope};
 use crate::http::bell::Bell;
 use crate::http::idempotency;
 use crate::http::traffic::Traffic;
@@ -22,12 +22,16 @@ use crate::journal::{self, ChainKey, Reader};
 use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
 use crate::problem::Problem;
-use crate::requests;
+use crate::requests::hand_overs::digest;
+use crate::requests::line::{climb, hand_over, push};
+use crate::{incidents, queues, requests};
 
 /// How long an idle loop waits for the bell.
 const IDLE: Duration = Duration::from_millis(500);
 /// While many calls wait, a loop rests so many times as long as its step took, and at most this long.
 const REST: (u32, Duration) = (9, Duration::from_millis(500));
+/// How often is looked who is there. Not at every ring of the bell: the look is long.
+const WATCH: Duration = Duration::from_millis(500);
 /// How often events are sealed. Not at every ring of the bell: what was written meanwhile shares a transaction.
 const SEAL: Duration = Duration::from_millis(250);
 /// How many transactions of it make a step.
@@ -75,7 +79,10 @@ impl Worker {
     /// What there is to do is read first, in one go and without the writer: most of the time it is nothing.
     pub async fn react(&self) -> Result<Step, Problem> {
         let now = self.now();
-        let waiting = self.db.read(Scope::of_system(), Waiting::look).await?;
+        let waiting = self
+            .db
+            .read(Scope::of_system(), move |conn| Waiting::look(conn, now))
+            .await?;
         let mut steps = Vec::new();
         if waiting.own_mail {
             steps.push(
@@ -83,6 +90,9 @@ impl Worker {
                     .write(Scope::of_system(), move |conn| own_mail::step(conn, now))
                     .await,
             );
+        }
+        if waiting.staff {
+            steps.push(self.look_at_staff().await);
         }
         if let Some(incident) = waiting.cascade {
             steps.push(
@@ -109,6 +119,26 @@ impl Worker {
                 .await;
             steps.push(finished.map(|count| if count > 0 { Step::Worked } else { Step::Idle }));
         }
+        // First the terms, then what is due by them.
+        if waiting.stale_clocks {
+            steps.push(self.db.write(Scope::of_system(), requests::sla::retarget).await);
+        }
+        if waiting.marks {
+            steps.push(
+                self.db
+                    .write(Scope::of_system(), move |conn| requests::sla::mark(conn, now))
+                    .await,
+            );
+        }
+        if waiting.promises {
+            steps.push(
+                self.db
+                    .write(Scope::of_system(), move |conn| {
+                        incidents::promise::mark(conn, now)
+                    })
+                    .await,
+            );
+        }
         // Each has its turn, whatever befell the others.
         let worked = steps.iter().any(|step| matches!(step, Ok(Step::Worked)));
         let failed: Result<Vec<Step>, Problem> = steps.into_iter().collect();
@@ -117,6 +147,68 @@ impl Worker {
             failed => drop(failed?),
         }
         Ok(if worked { Step::Worked } else { Step::Idle })
+    }
+
+    /// The watch: takes back what is somebody's whose shift has ended, takes on what nobody answers, gives work out.
+    pub async fn watch(&self) -> Result<Step, Problem> {
+        let now = self.now();
+        let look = self
+            .db
+            .read(Scope::of_system(), move |conn| Watched::look(conn, now));
+        let Watched {
+            off_duty,
+            climbs,
+            push,
+            unseen,
+        } = look.await?;
+        let mut done = 0;
+        if let Some(hands) = off_duty {
+            let step = move |conn: &mut Connection| hand_over::step(conn, hands, now);
+            done += self.db.write(Scope::of_system(), step).await?;
+        }
+        if climbs {
+            let step = move |conn: &mut Connection| climb::step(conn, now);
+            done += self.db.write(Scope::of_system(), step).await?;
+        }
+        if let Some(queue) = push {
+            let step = move |conn: &mut Connection| push::step(conn, queue, now);
+            done += self.db.write(Scope::of_system(), step).await?;
+        }
+        // When all that goes back to the line has gone.
+        if off_duty.is_none() && !unseen.is_empty() {
+            let step = move |conn: &mut Connection| digest::step(conn, &unseen, now);
+            done += self.db.write(Scope::of_system(), step).await?;
+        }
+        Ok(if done > 0 { Step::Worked } else { Step::Idle })
+    }
+
+    /// Looks at the queues of people who were disabled, or have another role.
+    async fn look_at_staff(&self) -> Result<Step, Problem> {
+        let changes = self.db.read(Scope::of_system(), queues::findings::unread).await?;
+        self.survey().await?;
+        let done = self.db.write(Scope::of_system(), move |conn| {
+            queues::findings::acted_on(conn, &changes)
+        });
+        done.await?;
+        Ok(Step::Worked)
+    }
+
+    /// Looks whether every queue is staffed. The long look holds up no writer: only where it finds something new is
+    /// there anything to write.
+    async fn survey(&self) -> Result<usize, Problem> {
+        let now = self.now();
+        let stale = self
+            .db
+            .read(Scope::of_system(), move |conn| queues::findings::stale(conn, now));
+        let stale = stale.await?;
+        for queue in &stale {
+            let queue = *queue;
+            let renewed = self.db.write(Scope::of_system(), move |conn| {
+                queues::findings::renew(conn, queue, now)
+            });
+            renewed.await?;
+        }
+        Ok(stale.len())
     }
 
     /// Hands over the mail that is due.
@@ -143,7 +235,7 @@ impl Worker {
         Ok(Step::Worked)
     }
 
-    /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys.
+    /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys, looks for gaps in queues.
     pub async fn sweep(&self) -> Result<Step, Problem> {
         let (now, window) = (self.now(), self.reopen_window);
         let swept = self.db.write(Scope::of_system(), move |conn| {
@@ -163,7 +255,8 @@ impl Worker {
         let summed = summed.await;
         // Another process may have made a key: this one signs with it from now on.
         self.keys.look().await?;
-        Ok(if swept.await? + summed? > 0 {
+        let found = self.survey().await;
+        Ok(if swept.await? + summed? + found? > 0 {
             Step::Worked
         } else {
             Step::Idle
@@ -185,6 +278,7 @@ impl Worker {
         };
         vec![
             rounds(Duty::React, IDLE, bell),
+            rounds(Duty::Watch, WATCH, &Bell::default()),
             rounds(Duty::Dispatch, IDLE, bell),
             rounds(Duty::Seal, SEAL, &Bell::default()),
             rounds(Duty::Sweep, SWEEP, &Bell::default()),
@@ -194,6 +288,7 @@ impl Worker {
     async fn step(&self, duty: Duty) -> Result<Step, Problem> {
         match duty {
             Duty::React => self.react().await,
+            Duty::Watch => self.watch().await,
             Duty::Dispatch => self.dispatch().await,
             Duty::Seal => self.seal().await,
             Duty::Sweep => self.sweep().await,
@@ -205,6 +300,7 @@ impl Worker {
 #[derive(Clone, Copy, Debug)]
 enum Duty {
     React,
+    Watch,
     Dispatch,
     Seal,
     Sweep,
@@ -213,18 +309,45 @@ enum Duty {
 /// What there is to react to.
 struct Waiting {
     own_mail: bool,
+    staff: bool,
     cascade: Option<IncidentId>,
     broadcasts: Vec<EventId>,
     sent: bool,
+    stale_clocks: bool,
+    marks: bool,
+    promises: bool,
 }
 
 impl Waiting {
-    fn look(conn: &mut Connection) -> Result<Self, Problem> {
+    fn look(conn: &mut Connection, now: Moment) -> Result<Self, Problem> {
         Ok(Self {
             own_mail: journal::any_unread(conn, Reader::Notify)?,
+            staff: journal::any_unread(conn, Reader::Queues)?,
             cascade: cascade::next(conn)?,
             broadcasts: mail::store::unexpanded(conn, 4)?,
             sent: !mail::store::sent_out(conn)?.is_empty(),
+            stale_clocks: requests::sla::any_stale(conn)?,
+            marks: requests::sla::any_due(conn, now)?,
+            promises: incidents::promise::any_due(conn, now)?,
+        })
+    }
+}
+
+/// What the watch has to do.
+struct Watched {
+    off_duty: Option<(QueueId, PersonId)>,
+    climbs: bool,
+    push: Option<QueueId>,
+    unseen: Vec<QueueId>,
+}
+
+impl Watched {
+    fn look(conn: &mut Connection, now: Moment) -> Result<Self, Problem> {
+        Ok(Self {
+            off_duty: hand_over::off_duty(conn, now)?,
+            climbs: climb::any(conn, now)?,
+            push: push::next(conn, now)?,
+            unseen: digest::unseen(conn, now)?,
         })
     }
 }

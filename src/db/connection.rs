@@ -185,6 +185,9 @@ pub fn widely<T>(
         return work(conn);
     };
     let before: String = diesel::select(current_setting(SETTING)).get_result(inner)?;
+    if before == "all" {
+        return work(conn);
+    }
     diesel::select(set_config(SETTING, "all", true)).execute(inner)?;
     let done = work(conn);
     let AnyConnection::Postgres(inner) = conn else {

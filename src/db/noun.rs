@@ -25,6 +25,12 @@ nouns! {
     CommentNoun  CommentId  "a comment on a service request";
     QueueNoun    QueueId    "a queue";
     ShiftNoun    ShiftId    "a shift of a queue";
+    AbsenceNoun  AbsenceId  "a time in which somebody does not work";
+    OverrideNoun OverrideId "a change of who works in a queue, for a time";
+    WaiverNoun   WaiverId   "leave for a queue to have gaps";
+    CalendarNoun CalendarId   "a calendar of business hours";
+    HandOverNoun HandOverId "what a team is told by the one before it";
+    LastWordNoun LastWordId "something said to the next team";
     EventNoun    EventId    "something that happened; also the id of the mail that tells of it";
     DeliveryNoun DeliveryId "one message to one recipient";
     SubjectNoun  SubjectId  "whatever an event is about";

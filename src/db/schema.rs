@@ -267,6 +267,34 @@ diesel::table! {
         version -> Integer,
         created_at -> Instant,
         updated_at -> Instant,
+        minimum -> Integer,
+        ladder -> Jsonb,
+        push -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    agents (person_id) {
+        person_id -> Uuid,
+        presence -> Text,
+        capacity -> Nullable<Integer>,
+        version -> Integer,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    agent_skills (person_id, kind, name) {
+        person_id -> Uuid,
+        kind -> Text,
+        name -> Text,
+        level -> SmallInt,
     }
 }
 
@@ -284,6 +312,9 @@ diesel::table! {
         time_zone -> Text,
         valid_from -> Nullable<Text>,
         valid_until -> Nullable<Text>,
+        rotation_weeks -> Nullable<Integer>,
+        rotation_from -> Nullable<Text>,
+        rotation_teams -> Nullable<Integer>,
     }
 }
 
@@ -291,9 +322,10 @@ diesel::table! {
     use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
     use super::super::columns::{Jsonb, Instant, Uuid};
 
-    shift_members (shift_id, person_id) {
+    shift_members (shift_id, turn, person_id) {
         shift_id -> Uuid,
         person_id -> Uuid,
+        turn -> Integer,
     }
 }
 
@@ -306,6 +338,7 @@ diesel::table! {
         rules -> Jsonb,
         author_id -> Uuid,
         created_at -> Instant,
+        size -> Integer,
     }
 }
 
@@ -403,6 +436,8 @@ diesel::table! {
         created_at -> Instant,
         updated_at -> Instant,
         requester_name -> Text,
+        needs -> Jsonb,
+        assigned_off_duty -> Bool,
     }
 }
 
@@ -418,6 +453,22 @@ diesel::table! {
         severity -> Text,
         standing -> SmallInt,
         since -> Instant,
+        needs -> Text,
+        home_queue_id -> Uuid,
+        home_since -> Instant,
+        steps -> SmallInt,
+        next_step_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    push_turns (queue_id, person_id) {
+        queue_id -> Uuid,
+        person_id -> Uuid,
+        turns -> BigInt,
     }
 }
 
@@ -597,22 +648,245 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    absences (id) {
+        id -> Uuid,
+        person_id -> Uuid,
+        starts_at -> Instant,
+        ends_at -> Instant,
+        reason -> Nullable<Text>,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    roster_overrides (id) {
+        id -> Uuid,
+        queue_id -> Uuid,
+        starts_at -> Instant,
+        ends_at -> Instant,
+        added_id -> Nullable<Uuid>,
+        removed_id -> Nullable<Uuid>,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    coverage_waivers (id) {
+        id -> Uuid,
+        queue_id -> Uuid,
+        ends_at -> Instant,
+        reason -> Text,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    queue_findings (queue_id, kind) {
+        queue_id -> Uuid,
+        kind -> Text,
+        since -> Instant,
+        first_from -> Instant,
+        first_to -> Instant,
+        count -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    calendars (id) {
+        id -> Uuid,
+        name -> Text,
+        name_folded -> Text,
+        version -> Integer,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    calendar_editions (calendar_id, version) {
+        calendar_id -> Uuid,
+        version -> Integer,
+        terms -> Integer,
+        time_zone -> Text,
+        hours -> Jsonb,
+        holidays -> Jsonb,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sla_policy_sets (version) {
+        version -> Integer,
+        terms -> Integer,
+        policies -> Jsonb,
+        author_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sla_clocks (tenant_id, request_id, clock, cycle) {
+        tenant_id -> Uuid,
+        request_id -> Uuid,
+        clock -> Text,
+        cycle -> Integer,
+        state -> Text,
+        revision -> Integer,
+        terms -> Integer,
+        plan -> Text,
+        severity -> Text,
+        queue_id -> Uuid,
+        target_minutes -> Nullable<Integer>,
+        opened_at -> Instant,
+        due_at -> Nullable<Instant>,
+        next_at -> Nullable<Instant>,
+        warned_at -> Nullable<Instant>,
+        breached_at -> Nullable<Instant>,
+        stopped_at -> Nullable<Instant>,
+        elapsed -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    sla_intervals (tenant_id, request_id, clock, cycle, seq) {
+        tenant_id -> Uuid,
+        request_id -> Uuid,
+        clock -> Text,
+        cycle -> Integer,
+        seq -> Integer,
+        from_at -> Instant,
+        until_at -> Nullable<Instant>,
+        pace -> Text,
+        cause -> Text,
+        policy_version -> Integer,
+        severity -> Text,
+        target_minutes -> Nullable<Integer>,
+        calendar_id -> Nullable<Uuid>,
+        calendar_version -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    promises (incident_id, seq) {
+        incident_id -> Uuid,
+        seq -> Integer,
+        made_at -> Instant,
+        due_at -> Instant,
+        next_at -> Nullable<Instant>,
+        warned_at -> Nullable<Instant>,
+        missed_at -> Nullable<Instant>,
+        kept_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    hand_overs (id) {
+        id -> Uuid,
+        queue_id -> Uuid,
+        at -> Instant,
+        leaves -> Jsonb,
+        comes -> Jsonb,
+        open_requests -> Integer,
+        handed_over -> Integer,
+        due_soon_count -> Integer,
+        due_soon -> Jsonb,
+        last_words -> Jsonb,
+        acknowledged_by -> Nullable<Uuid>,
+        acknowledged_name -> Nullable<Text>,
+        acknowledged_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    last_words (id) {
+        id -> Uuid,
+        queue_id -> Uuid,
+        author_id -> Uuid,
+        author_name -> Text,
+        body -> Text,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    queue_watches (queue_id) {
+        queue_id -> Uuid,
+        seen_until -> Instant,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
+    absences,
+    agent_skills,
+    agents,
     api_keys,
     audit_heads,
     broadcasts,
+    calendar_editions,
+    calendars,
+    coverage_waivers,
     deliveries,
     events,
     external_identities,
+    hand_overs,
     idempotency_keys,
     identity_providers,
     incident_regions,
     incident_services,
     incident_updates,
     incidents,
+    last_words,
     mailed_tokens,
     memberships,
     people,
+    promises,
+    push_turns,
+    queue_findings,
+    queue_watches,
     queues,
     recovery_codes,
     refresh_tokens,
@@ -620,6 +894,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     regions,
     request_comments,
     request_watchers,
+    roster_overrides,
     routing_rule_sets,
     second_factors,
     service_requests,
@@ -629,6 +904,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     shifts,
     sign_in_attempts,
     signing_keys,
+    sla_clocks,
+    sla_intervals,
+    sla_policy_sets,
     tenant_contacts,
     tenant_regions,
     tenant_services,

@@ -40,14 +40,9 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for For
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let json = is_json(request);
-        let bytes = web::Bytes::from_request(request, payload);
-        let patience = request
-            .app_data::<web::Data<Settings>>()
-            .map_or(Duration::from_secs(30), |settings| settings.client_timeout);
+        let bytes = arrive(request, payload);
         Box::pin(async move {
-            let late = |_| Problem::new(Code::RequestTimeout, "the body did not arrive in time");
-            let bytes = timeout(patience, bytes).await.map_err(late)?;
-            let bytes = bytes.map_err(|error| unread(&error))?;
+            let bytes = bytes.await?;
             if !json && !bytes.is_empty() {
                 return Err(Problem::new(Code::UnsupportedMediaType, "send application/json"));
             }
@@ -57,20 +52,67 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for For
     }
 }
 
+/// An iCalendar file (RFC 5545), and its bytes for the idempotency key.
+#[derive(Debug)]
+pub struct Document {
+    /// The file, which is UTF-8.
+    pub text: String,
+    /// The body as it came.
+    pub bytes: web::Bytes,
+}
+
+impl FromRequest for Document {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_calendar = essence(request).is_some_and(|essence| essence == "text/calendar");
+        let bytes = arrive(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await?;
+            if !is_calendar && !bytes.is_empty() {
+                return Err(Problem::new(Code::UnsupportedMediaType, "send text/calendar"));
+            }
+            let text = std::str::from_utf8(&bytes).map_err(unreadable)?.to_owned();
+            Ok(Self { text, bytes })
+        })
+    }
+}
+
+/// The body, once all of it is there.
+fn arrive(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<web::Bytes, Problem>> + use<> {
+    let bytes = web::Bytes::from_request(request, payload);
+    let patience = request
+        .app_data::<web::Data<Settings>>()
+        .map_or(Duration::from_secs(30), |settings| settings.client_timeout);
+    async move {
+        let late = |_| Problem::new(Code::RequestTimeout, "the body did not arrive in time");
+        let bytes = timeout(patience, bytes).await.map_err(late)?;
+        bytes.map_err(|error| unread(&error))
+    }
+}
+
 /// A form without fields, for calls that take `{}`.
 #[derive(Debug, Default, serde::Deserialize, garde::Validate, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
 
-fn is_json(request: &HttpRequest) -> bool {
+/// The media type of the body, without its parameters (RFC 9110 §8.3).
+fn essence(request: &HttpRequest) -> Option<String> {
     let content_type = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let essence = content_type
+    content_type
         .and_then(|value| value.split(';').next())
-        .map(|value| value.trim().to_lowercase());
-    essence.is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
+        .map(|value| value.trim().to_lowercase())
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    essence(request).is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
 }
 
 fn unread(error: &actix_web::Error) -> Problem {

@@ -8,8 +8,9 @@ use diesel::prelude::*;
 use super::model::Tenant;
 use super::{session, store};
 use crate::db::schema::{
-    api_keys, external_identities, idempotency_keys, identity_providers, mailed_tokens, memberships, people,
-    recovery_codes, refresh_tokens, second_factors, service_requests, sessions, tenant_contacts,
+    agent_skills, agents, api_keys, external_identities, idempotency_keys, identity_providers, mailed_tokens,
+    memberships, people, recovery_codes, refresh_tokens, second_factors, service_requests, sessions,
+    tenant_contacts,
 };
 use crate::db::{Connection, Moment, PROVIDER, PersonId, Scope, SessionId, TenantId, lock};
 use crate::problem::Problem;
@@ -136,7 +137,10 @@ pub fn forget(conn: &mut Connection, tenant: TenantId, ids: &[PersonId], now: Mo
     }
     let factors = second_factors::table.filter(second_factors::person_id.eq_any(unknown.clone()));
     diesel::delete(factors).execute(conn)?;
-    let codes = recovery_codes::table.filter(recovery_codes::person_id.eq_any(unknown));
+    let codes = recovery_codes::table.filter(recovery_codes::person_id.eq_any(unknown.clone()));
     diesel::delete(codes).execute(conn)?;
+    let skills = agent_skills::table.filter(agent_skills::person_id.eq_any(unknown.clone()));
+    diesel::delete(skills).execute(conn)?;
+    diesel::delete(agents::table.filter(agents::person_id.eq_any(unknown))).execute(conn)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::db::schema::{memberships, people, tenant_contacts, tenants};
 use crate::db::{ContactId, Id, Json, Moment, PROVIDER, PersonId, TenantId, text_enum};
-use crate::journal::Side;
+use crate::journal::{Reader, Side};
 
 text_enum! {
     /// What somebody is at a tenant, or at the provider.
@@ -190,6 +190,16 @@ impl Membership {
             federated: false,
             by_password: true,
             invited_as: None,
+        }
+    }
+
+    /// Who has to act on this change: of the provider's people, whoever counts on them in a queue.
+    pub fn readers_since(&self, before: &Self) -> &'static [Reader] {
+        let as_before = self.role == before.role && self.disabled == before.disabled;
+        if as_before || self.tenant_id != PROVIDER {
+            &[]
+        } else {
+            &[Reader::Queues]
         }
     }
 

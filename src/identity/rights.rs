@@ -115,12 +115,14 @@ policy! {
         [open_incident publish_incident update_incident resolve_incident reopen_incident mark_false_positive
          cancel_incident report_incident];
     ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments and histories",
-        [list_requests read_request list_comments list_history list_requests_of_incident
-         list_requests_of_queue];
+        [list_requests read_request list_comments list_history read_sla list_requests_of_incident
+         list_requests_of_queue rehearse_rules];
     SeeInternals,      [NO   NO   FREE FREE FREE ALL ], With(RequestsRead),    "Read internal notes and events, assignees and queues",
         [];
     FileRequests,      [OWN  NO   ALL  ALL  NO   ALL ], With(RequestsWrite),   "File requests",
         [file_request];
+    ChangeRequests,    [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Change severity, subject, tags and contact",
+        [change_request];
     Converse,          [OWN  NO   FREE FREE FREE ALL ], With(RequestsWrite),   "Add to a conversation, by one of the next two",
         [comment_on_request];
     CommentOnRequests, [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Comment in public, add and remove watchers",
@@ -133,15 +135,36 @@ policy! {
         [resolve_request];
     CancelRequests,    [OWN  NO   NO   NO   NO   ALL ], With(RequestsWrite),   "Cancel",
         [cancel_request];
-    WorkRequests,      [NO   NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Claim, take, release, wait, hold, resume, transfer, close, reject, pin, link",
+    WorkRequests,      [NO   NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Claim, take, release, wait, hold, resume, transfer, escalate, close, reject, pin, link",
         [claim_request assign_request release_request await_customer hold_request resume_request
-         transfer_request close_request reject_request pin_request unpin_request link_request];
+         transfer_request escalate_request close_request reject_request pin_request unpin_request link_request];
     AssignOthers,      [NO   NO   NO   FREE NO   ALL ], With(RequestsWrite),   "Assign to somebody else",
         [];
-    ReadQueues,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read queues, shifts, coverage, duty and rules",
-        [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue];
-    ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create queues, replace shifts and rules",
-        [create_queue replace_shifts replace_rules];
+    ReadQueues,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read queues, rosters, coverage, duty and rules",
+        [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue
+         list_rule_versions read_rule_version preview_routing list_absences list_overrides list_waivers
+         queue_calendar agent_calendar list_hand_overs];
+    HandOver,          [NO   NO   ALL  ALL  NO   ALL ], With(QueuesWrite),     "Take note of a hand-over, leave last words",
+        [acknowledge_hand_over leave_last_words];
+    EnterAbsences,     [NO   NO   OWN  ALL  NO   ALL ], With(QueuesWrite),     "Enter and remove absences",
+        [enter_absence remove_absence];
+    ManageQueues,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Create and change queues, replace shifts and rules, override rosters, waive coverage",
+        [create_queue change_queue replace_shifts replace_rules rehearse_rules enter_override swap_duties
+         remove_override grant_waiver revoke_waiver];
+    ReadAgents,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read agents: presence, capacity, skills",
+        [list_agents read_agent];
+    SetMyPresence,     [NO   NO   OWN  OWN  NO   OWN ], Never,                 "Say whether one takes work",
+        [set_my_presence];
+    ChangeAgents,      [NO   NO   OWN  ALL  NO   ALL ], With(QueuesWrite),     "Change the presence of an agent",
+        [change_agent];
+    ManageAgents,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Set capacity and skills of an agent",
+        [];
+    ReadReports,       [NO   NO   NO   ALL  ALL  ALL ], With(QueuesRead),      "Read reports",
+        [list_stranded];
+    ReadPromises,      [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read SLA policies and calendars",
+        [read_policies list_policy_sets read_policy_set list_calendars read_calendar];
+    ManagePromises,    [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Set SLA policies, make and change calendars",
+        [replace_policies create_calendar replace_calendar import_holidays];
     ReadBroadcasts,    [NO   NO   ALL  ALL  ALL  ALL ], With(MailRead),        "Read broadcasts",
         [read_broadcast list_broadcasts];
     ReadDeliveries,    [NO   NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read the ledger of mail",

@@ -6,7 +6,7 @@ use super::model::{Contact, ContactView, Membership, Person, Role, Tenant, Tenan
 use crate::db::schema::{
     api_keys, memberships, people, sessions, tenant_contacts, tenant_regions, tenant_services, tenants,
 };
-use crate::db::{Connection, PersonId, SessionId, TenantId, on_each};
+use crate::db::{Connection, PROVIDER, PersonId, SessionId, TenantId, on_each, widely};
 use crate::problem::Problem;
 
 /// Role and name of a person at a tenant, if account, membership and tenant are in good standing, and the session, if
@@ -209,6 +209,18 @@ pub fn users_of(
     Ok(query.load(conn)?)
 }
 
+/// Who is staff in one of these roles and may sign in; never a key.
+pub fn staff(conn: &mut Connection, roles: &[Role]) -> Result<Vec<Person>, Problem> {
+    let rows: Vec<(Person, Membership)> = users!()
+        .filter(memberships::tenant_id.eq(PROVIDER))
+        .filter(memberships::role.eq_any(roles.to_vec()))
+        .filter(memberships::disabled.eq(false))
+        .filter(people::disabled.eq(false))
+        .order(people::id)
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(person, _)| person).collect())
+}
+
 /// One membership.
 pub fn membership(
     conn: &mut Connection,
@@ -228,6 +240,25 @@ pub fn is_member(conn: &mut Connection, person: PersonId) -> Result<bool, Proble
         .filter(memberships::person_id.eq(person))
         .select(memberships::tenant_id);
     Ok(found.first::<TenantId>(conn).optional()?.is_some())
+}
+
+/// Those of these people who can work now: the provider's agents, leads and operators in good standing. A customer's
+/// call asks it too, when it answers an agent, and the provider's memberships are not its own to see.
+pub fn workers_among(conn: &mut Connection, wanted: &[PersonId]) -> Result<Vec<PersonId>, Problem> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    widely(conn, |conn| {
+        Ok(on_each!(conn, conn => memberships::table
+            .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+            .filter(memberships::tenant_id.eq(PROVIDER))
+            .filter(memberships::person_id.eq_any(wanted))
+            .filter(memberships::role.eq_any([Role::Agent, Role::Lead, Role::Operator]))
+            .filter(memberships::disabled.eq(false))
+            .filter(people::disabled.eq(false))
+            .select(memberships::person_id)
+            .load(conn))?)
+    })
 }
 
 /// Whether the person of this id is a member of the tenant.

@@ -8,6 +8,7 @@ use super::lifecycle::{self, Call, Refusal, Status};
 use super::model::{
     CascadeState, Incident, NewIncident, NewUpdate, Publish, Requests, Resolve, Statement, Update,
 };
+use super::promise;
 use super::store::{self, WithBroadcast};
 use crate::db::{Connection, EventId, Id, IncidentId, Moment, PROVIDER, lock};
 use crate::identity::{self, Caller, Right};
@@ -374,6 +375,7 @@ fn tell(
         };
         store::add_update(conn, &update)?;
     }
+    promise::follow(conn, incident, now)?;
     let event = Event::new(
         kind,
         (SubjectKind::Incident, incident.id),

@@ -1,5 +1,7 @@
 //! Incidents: something wrong with services in regions, with a public timeline.
 //!
+//! `promise` holds the desk to the updates that it promised.
+//!
 //! Ending or reopening one commits the incident and one broadcast, and returns. What follows for its requests (the
 //! cascade) and who hears of it are `notify`'s business, driven by the state written here.
 
@@ -7,6 +9,7 @@ pub mod actions;
 pub mod api;
 pub mod lifecycle;
 mod model;
+pub mod promise;
 pub mod store;
 
 pub use lifecycle::Status;

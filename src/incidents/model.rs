@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::lifecycle::Status;
+use super::promise::PromiseView;
 use crate::db::schema::{incident_updates, incidents};
 use crate::db::{IncidentId, Moment, PersonId, text_enum};
 use crate::text;
@@ -244,6 +245,9 @@ pub struct IncidentView {
     pub duplicate_of: Option<IncidentId>,
     /// When the next update is promised.
     pub next_update_by: Option<Moment>,
+    /// How it stands with that promise, for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Option<PromiseView>>,
     /// How far its requests have followed it.
     pub cascade: CascadeView,
     /// The public timeline, in order.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 use super::lifecycle::Status;
 use super::model::{AuthorView, CascadeState, CascadeView, Incident, IncidentView, Update, UpdateView};
+use super::promise;
 use crate::db::schema::{
     incident_regions, incident_services, incident_updates, incidents, people, regions, service_requests,
     services, tenant_regions, tenant_services, told,
@@ -334,6 +335,7 @@ pub fn view(
         .collect();
     Ok(IncidentView {
         cascade: cascade(conn, scope, &incident)?,
+        promise: for_staff.then(|| promise::view(conn, incident.id)).transpose()?,
         id: incident.id,
         title: incident.title,
         status: incident.status,

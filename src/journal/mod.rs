@@ -30,7 +30,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies" }
 }
 
 text_enum! {
@@ -67,8 +67,28 @@ text_enum! {
         IdentityProviderChanged = "identity_provider_changed",
         IdentityProviderRemoved = "identity_provider_removed",
         QueueCreated = "queue_created",
+        QueueChanged = "queue_changed",
         ShiftsReplaced = "shifts_replaced",
+        AbsenceEntered = "absence_entered",
+        AbsenceRemoved = "absence_removed",
+        OverrideEntered = "override_entered",
+        OverrideRemoved = "override_removed",
+        DutiesSwapped = "duties_swapped",
+        WaiverGranted = "waiver_granted",
+        WaiverRevoked = "waiver_revoked",
+        FindingRaised = "finding_raised",
+        FindingCleared = "finding_cleared",
         RoutingReplaced = "routing_replaced",
+        ShiftHandedOver = "shift_handed_over",
+        HandOverAcknowledged = "hand_over_acknowledged",
+        LastWordsLeft = "last_words_left",
+        AgentChanged = "agent_changed",
+        PresenceChanged = "presence_changed",
+        CalendarCreated = "calendar_created",
+        CalendarReplaced = "calendar_replaced",
+        PoliciesReplaced = "sla_policies_replaced",
+        SlaWarned = "sla_warned",
+        SlaBreached = "sla_breached",
         IncidentOpened = "incident_opened",
         IncidentDrafted = "incident_drafted",
         IncidentPublished = "incident_published",
@@ -78,11 +98,15 @@ text_enum! {
         IncidentFalsePositive = "incident_false_positive",
         IncidentCancelled = "incident_cancelled",
         IncidentReported = "incident_reported",
+        PromiseWarned = "promise_warned",
+        PromiseMissed = "promise_missed",
         RequestFiled = "request_filed",
+        RequestChanged = "request_changed",
         RequestAssigned = "request_assigned",
         RequestClaimed = "request_claimed",
         RequestReleased = "request_released",
         RequestHandedOver = "request_handed_over",
+        RequestEscalated = "request_escalated",
         RequestTransferred = "request_transferred",
         RequestAwaitedCustomer = "request_awaited_customer",
         RequestHeld = "request_held",
@@ -110,7 +134,7 @@ text_enum! {
 
 text_enum! {
     /// Who acts on events later.
-    Reader { Notify = "notify" }
+    Reader { Notify = "notify", Queues = "queues" }
 }
 
 /// Who did it.

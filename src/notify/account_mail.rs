@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::db::{Connection, MailedTokenId, Moment, PersonId};
-use crate::identity;
+use crate::db::{Connection, MailedTokenId, Moment, PersonId, TenantId};
+use crate::identity::{self, Person};
 use crate::journal::{Event, EventKind};
 use crate::mail::{Delivery, DeliveryKind, Priority, Recipient};
 use crate::problem::Problem;
@@ -22,13 +22,7 @@ pub fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<
     let Some(person) = identity::store::person(conn, id)? else {
         return Ok(Vec::new());
     };
-    let recipient = Recipient {
-        tenant_id: event.tenant_id,
-        email: person.email,
-        name: person.name,
-        locale: person.locale,
-        time_zone: person.time_zone,
-    };
+    let recipient = recipient_of(event.tenant_id, person);
     Ok(vec![Delivery::new(
         event.id,
         kind,
@@ -36,6 +30,17 @@ pub fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<
         Priority::Request,
         now,
     )])
+}
+
+/// Somebody, as mail on behalf of a tenant reaches them.
+pub fn recipient_of(tenant_id: TenantId, person: Person) -> Recipient {
+    Recipient {
+        tenant_id,
+        email: person.email,
+        name: person.name,
+        locale: person.locale,
+        time_zone: person.time_zone,
+    }
 }
 
 /// Where the link of a mail leads: who has an account accepts an invitation, everybody else chooses a password.

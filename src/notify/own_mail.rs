@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::account_mail;
+use super::account_mail::{self, recipient_of};
+use super::desk_mail;
 use crate::db::{CommentId, Connection, Moment, RequestId};
 use crate::identity;
 use crate::incidents;
@@ -35,6 +36,11 @@ fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Deli
     if event.subject_kind == SubjectKind::Person {
         return account_mail::mail_of(conn, event, now);
     }
+    match event.subject_kind {
+        SubjectKind::Incident => return desk_mail::of_incident(conn, event, now),
+        SubjectKind::Queue => return desk_mail::of_queue(conn, event, now),
+        _ => {}
+    }
     let id: RequestId = event.subject_id.of();
     let Some(request) = requests::store::find(conn, event.tenant_id, id)? else {
         return Ok(Vec::new());
@@ -56,7 +62,7 @@ fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Deli
     };
     let names_incident = names_incident(conn, &request)?;
     let mut seen = Vec::new();
-    let mut rows = Vec::new();
+    let mut rows = desk_mail::of_request(conn, &request, event, now)?;
     for (kind, recipients) in kinds {
         for recipient in recipients
             .into_iter()
@@ -110,13 +116,7 @@ pub fn comment_id(event: &Event) -> Option<CommentId> {
 fn requester(conn: &mut Connection, request: &Request) -> Result<Recipient, Problem> {
     let person = identity::store::person(conn, request.requester_id)?;
     let person = person.ok_or_else(|| Problem::not_found("requester"))?;
-    Ok(Recipient {
-        tenant_id: request.tenant_id,
-        email: person.email,
-        name: person.name,
-        locale: person.locale,
-        time_zone: person.time_zone,
-    })
+    Ok(recipient_of(request.tenant_id, person))
 }
 
 /// The watchers that an event names; whoever has been taken away since hears nothing.
@@ -153,4 +153,13 @@ fn named(conn: &mut Connection, request: &Request, data: &Value) -> Result<Vec<R
 /// The event that a message tells of.
 pub fn event_of(conn: &mut Connection, delivery: &Delivery) -> Result<Option<Event>, Problem> {
     journal::find(conn, delivery.tenant_id, delivery.event_id)
+}
+
+/// The event of a request that a message to the desk tells of, which is the tenant's and not the desk's.
+pub fn event_of_request(
+    conn: &mut Connection,
+    request: &Request,
+    delivery: &Delivery,
+) -> Result<Option<Event>, Problem> {
+    journal::find(conn, request.tenant_id, delivery.event_id)
 }

@@ -1,16 +1,15 @@
-//! Queues, schedules and routing rules over HTTP. The line of a queue and claiming are in `requests`.
+//! Queues and schedules over HTTP; routing and agents bring routes of their own. The line of a queue and claiming are in `requests`.
 
-use actix_web::{HttpResponse, get, post, put, web};
+use actix_web::{HttpResponse, get, patch, post, put, web};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::actions::{self, NewRules, NewShifts};
-use super::coverage::{self, Gap};
+use super::actions::{self, NewShifts};
+use super::coverage::{self, Gap, Stretch};
 use super::model::{MemberView, NewQueue, QueueView, ShiftView};
-use super::routing::Rule;
-use super::store;
+use super::{QueueChange, absences, agents, calendar, duty, overrides, routing, store, waivers};
 use crate::db::{Connection, Moment, QueueId};
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
 use crate::identity::Caller;
@@ -22,15 +21,20 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(create)
         .service(list)
         .service(read)
+        .service(change)
         .service(read_shifts)
         .service(replace_shifts)
         .service(read_coverage)
         .service(on_duty)
-        .service(read_rules)
-        .service(replace_rules);
+        .configure(absences::api::routes)
+        .configure(overrides::api::routes)
+        .configure(waivers::api::routes)
+        .configure(calendar::routes)
+        .configure(routing::api::routes)
+        .configure(agents::api::routes);
 }
 
-fn found(conn: &mut Connection, id: QueueId) -> Result<super::Queue, Problem> {
+pub(super) fn found(conn: &mut Connection, id: QueueId) -> Result<super::Queue, Problem> {
     store::find(conn, id)?.ok_or_else(|| Problem::not_found("queue"))
 }
 
@@ -79,6 +83,22 @@ async fn read(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Pr
     Ok(answer.await?.respond())
 }
 
+/// Change a queue
+#[utoipa::path(operation_id = "change_queue", tag = "queues", params(("id" = QueueId, Path)), request_body = QueueChange, responses((status = 200, body = QueueView)), security(("bearer" = [])))]
+#[patch("/queues/{id}")]
+async fn change(
+    caller: Caller,
+    id: web::Path<QueueId>,
+    form: Form<QueueChange>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let view = super::change::change(conn, caller, *id, &value)?;
+        Ok(Answer::ok(&view)?.version(view.version))
+    });
+    done.await
+}
+
 /// The schedule of a queue
 #[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = Items<ShiftView>)), security(("bearer" = [])))]
 #[get("/queues/{id}/shifts")]
@@ -115,25 +135,47 @@ async fn replace_shifts(
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Range {
+pub(super) struct Range {
     /// Its first instant; now when it is left out.
     from: Option<Moment>,
-    /// The first instant after it; 400 days later when it is left out, and at most 800.
+    /// The first instant after it, at most 800 days later. When it is left out: 400 days of coverage, 90 of a calendar.
     to: Option<Moment>,
 }
 
-/// The gaps of a queue in a range.
+impl Range {
+    /// Both ends, where each may be left out; 400 for what is empty or too long.
+    pub(super) fn within(&self, now: Moment, ahead: TimeDelta) -> Result<(Moment, Moment), Problem> {
+        let from = self.from.unwrap_or(now);
+        let to = self.to.unwrap_or_else(|| from.plus(ahead));
+        if to <= from || to.since(from) > TimeDelta::days(800) {
+            return Err(Problem::new(
+                Code::InvalidQuery,
+                "to must be after from, by at most 800 days",
+            ));
+        }
+        Ok((from, to))
+    }
+}
+
+/// Stretches that an answer has at most.
+const STRETCHES: usize = 1000;
+
+/// Who is on duty in a queue in a range, and when too few are.
 #[derive(Debug, Serialize, ToSchema)]
 struct Coverage {
     /// Its first instant.
     from: Moment,
     /// The first instant after it.
     to: Moment,
-    /// When nobody is on duty.
+    /// Who is on duty when, from the first instant on; 1,000 stretches at most.
+    segments: Vec<Stretch>,
+    /// Where the segments end: at `to`, unless there are more; then ask again from here.
+    segments_to: Moment,
+    /// When fewer than the minimum are on duty: all of them.
     gaps: Vec<Gap>,
 }
 
-/// When is nobody on duty
+/// Who is on duty when, and when are too few
 #[utoipa::path(tag = "queues", params(("id" = QueueId, Path), Range), responses((status = 200, body = Coverage)), security(("bearer" = [])))]
 #[get("/queues/{id}/coverage")]
 async fn read_coverage(
@@ -141,18 +183,17 @@ async fn read_coverage(
     id: web::Path<QueueId>,
     query: Query<Range>,
 ) -> Result<HttpResponse, Problem> {
-    let from = query.0.from.unwrap_or_else(|| caller.now());
-    let to = query.0.to.unwrap_or_else(|| from.plus(TimeDelta::days(400)));
-    if to <= from || to.since(from) > TimeDelta::days(800) {
-        return Err(Problem::new(
-            Code::InvalidQuery,
-            "to must be after from, by at most 800 days",
-        ));
-    }
+    let (from, to) = query.0.within(caller.now(), TimeDelta::days(400))?;
     let answer = caller.read(move |conn, _| {
         let queue = found(conn, *id)?;
-        let gaps = coverage::gaps(&store::shifts_of(conn, queue.id)?, from, to)?;
-        Answer::ok(&Coverage { from, to, gaps })
+        let (segments, gaps) = coverage::shown(conn, &queue, (from, to), STRETCHES)?;
+        Answer::ok(&Coverage {
+            from,
+            to,
+            segments_to: segments.last().map_or(to, |last| last.to),
+            segments,
+            gaps,
+        })
     });
     Ok(answer.await?.respond())
 }
@@ -184,40 +225,8 @@ async fn on_duty(caller: Caller, id: web::Path<QueueId>, query: Query<At>) -> Re
         let queue = found(conn, *id)?;
         Answer::ok(&Team {
             at,
-            members: actions::on_duty(conn, queue.id, at)?,
+            members: duty::members(conn, queue.id, at)?,
         })
     });
     Ok(answer.await?.respond())
-}
-
-/// The rules in force.
-#[derive(Debug, Serialize, ToSchema)]
-struct RuleSet {
-    /// Which set this is, from 1; 0 before there is any.
-    version: i32,
-    /// The rules, in order.
-    rules: Vec<Rule>,
-}
-
-/// The routing rules in force
-#[utoipa::path(tag = "queues", responses((status = 200, body = RuleSet)), security(("bearer" = [])))]
-#[get("/routing-rules")]
-async fn read_rules(caller: Caller) -> Result<HttpResponse, Problem> {
-    let answer = caller.read(move |conn, _| {
-        let (version, rules) = store::rules(conn)?.unwrap_or_default();
-        Ok(Answer::ok(&RuleSet { version, rules })?.version(version))
-    });
-    Ok(answer.await?.respond())
-}
-
-/// Replace the routing rules
-#[utoipa::path(tag = "queues", request_body = NewRules, responses((status = 200, body = RuleSet)), security(("bearer" = [])))]
-#[put("/routing-rules")]
-async fn replace_rules(caller: Caller, form: Form<NewRules>) -> Result<HttpResponse, Problem> {
-    let Form { value, bytes } = form;
-    let done = caller.write(bytes, move |conn, caller| {
-        let (version, rules) = actions::replace_rules(conn, caller, &value)?;
-        Ok(Answer::ok(&RuleSet { version, rules })?.version(version))
-    });
-    done.await
 }

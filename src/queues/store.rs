@@ -1,10 +1,16 @@
-//! Queries over queues, shifts and rule sets.
+//! Queries over queues and shifts.
+
+use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
+use super::fallback::{Fallbacks, Link};
+use super::findings::FindingView;
+use super::ladder::Ladder;
 use super::model::{Queue, QueueView, Shift, ShiftView};
-use super::routing::Rule;
-use crate::db::schema::{memberships, queues, routing_rule_sets, shift_members, shifts};
+use super::rotation::Rotation;
+use super::{duty, findings};
+use crate::db::schema::{memberships, queue_findings, queues, roster_overrides, shift_members, shifts};
 use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each};
 use crate::identity::Role;
 use crate::problem::Problem;
@@ -12,6 +18,11 @@ use crate::problem::Problem;
 /// The queue of this id.
 pub fn find(conn: &mut Connection, id: QueueId) -> Result<Option<Queue>, Problem> {
     Ok(on_each!(conn, conn => queues::table.find(id).select(Queue::as_select()).first(conn)).optional()?)
+}
+
+/// Every queue, by id.
+pub fn all(conn: &mut Connection) -> Result<Vec<Queue>, Problem> {
+    Ok(on_each!(conn, conn => queues::table.order(queues::id).select(Queue::as_select()).load(conn))?)
 }
 
 /// The names of queues.
@@ -53,27 +64,81 @@ pub fn shifts_of(conn: &mut Connection, queue: QueueId) -> Result<Vec<Shift>, Pr
         .load(conn)?)
 }
 
-/// Who works the shifts of a queue.
-pub fn members_of(conn: &mut Connection, queue: QueueId) -> Result<Vec<(ShiftId, PersonId)>, Problem> {
+/// Who works the shifts of a queue, with the turn of each.
+pub fn members_of(conn: &mut Connection, queue: QueueId) -> Result<Vec<(ShiftId, i32, PersonId)>, Problem> {
     Ok(shift_members::table
         .inner_join(shifts::table.on(shifts::id.eq(shift_members::shift_id)))
         .filter(shifts::queue_id.eq(queue))
-        .order((shift_members::shift_id, shift_members::person_id))
-        .select((shift_members::shift_id, shift_members::person_id))
+        .order((
+            shift_members::shift_id,
+            shift_members::turn,
+            shift_members::person_id,
+        ))
+        .select((
+            shift_members::shift_id,
+            shift_members::turn,
+            shift_members::person_id,
+        ))
         .load(conn)?)
 }
 
-/// The shifts of a queue that one person works.
-pub fn shifts_of_member(
+/// The shifts of a queue with the members of each turn; with one person's only, where that one is asked for.
+pub fn duties_of(
     conn: &mut Connection,
     queue: QueueId,
-    person: PersonId,
-) -> Result<Vec<Shift>, Problem> {
-    Ok(shifts::table
+    who: Option<PersonId>,
+) -> Result<Vec<(Shift, i32, Vec<PersonId>)>, Problem> {
+    if let Some(person) = who {
+        let found: Vec<(Shift, i32)> = on_each!(conn, conn => shifts::table
+            .inner_join(shift_members::table.on(shift_members::shift_id.eq(shifts::id)))
+            .filter(shifts::queue_id.eq(queue))
+            .filter(shift_members::person_id.eq(person))
+            .order((shifts::id, shift_members::turn))
+            .select((Shift::as_select(), shift_members::turn))
+            .load(conn))?;
+        return Ok(found
+            .into_iter()
+            .map(|(shift, turn)| (shift, turn, vec![person]))
+            .collect());
+    }
+    let mut teams: BTreeMap<(ShiftId, i32), Vec<PersonId>> = BTreeMap::new();
+    for (shift, turn, person) in members_of(conn, queue)? {
+        teams.entry((shift, turn)).or_default().push(person);
+    }
+    let mut duties = Vec::new();
+    for shift in shifts_of(conn, queue)? {
+        for turn in 0..shift.rotation_teams.unwrap_or(1) {
+            let members = teams.remove(&(shift.id, turn)).unwrap_or_default();
+            duties.push((shift.clone(), turn, members));
+        }
+    }
+    Ok(duties)
+}
+
+/// The queues that somebody works in, by a shift or because an override adds them; in the order of their ids.
+pub fn queues_of(conn: &mut Connection, person: PersonId) -> Result<Vec<QueueId>, Problem> {
+    let mut queues: Vec<QueueId> = shifts::table
         .inner_join(shift_members::table.on(shift_members::shift_id.eq(shifts::id)))
-        .filter(shifts::queue_id.eq(queue))
         .filter(shift_members::person_id.eq(person))
-        .select(Shift::as_select())
+        .select(shifts::queue_id)
+        .load(conn)?;
+    let added: Vec<QueueId> = roster_overrides::table
+        .filter(roster_overrides::added_id.eq(person))
+        .select(roster_overrides::queue_id)
+        .load(conn)?;
+    queues.extend(added);
+    queues.sort_unstable();
+    queues.dedup();
+    Ok(queues)
+}
+
+/// The queues that must be staffed at every instant, and those of which something was found.
+pub fn watched(conn: &mut Connection) -> Result<Vec<Queue>, Problem> {
+    let found = queue_findings::table.select(queue_findings::queue_id);
+    Ok(queues::table
+        .filter(queues::always_on.eq(true).or(queues::id.eq_any(found)))
+        .order(queues::id)
+        .select(Queue::as_select())
         .load(conn)?)
 }
 
@@ -84,18 +149,46 @@ pub fn is_on_duty(
     person: PersonId,
     at: Moment,
 ) -> Result<bool, Problem> {
-    for shift in shifts_of_member(conn, queue, person)? {
-        if shift.schedule()?.covers(at.utc()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    duty::includes(conn, queue, person, at)
 }
 
 /// Adds a queue.
 pub fn create(conn: &mut Connection, queue: &Queue) -> Result<(), Problem> {
     diesel::insert_into(queues::table).values(queue).execute(conn)?;
     Ok(())
+}
+
+/// Saves a queue, guarded by the version it was loaded at.
+pub fn save(conn: &mut Connection, queue: &Queue, loaded: i32) -> Result<(), Problem> {
+    let row = queues::table.find(queue.id).filter(queues::version.eq(loaded));
+    match diesel::update(row).set(queue).execute(conn)? {
+        1 => Ok(()),
+        _ => Err(Problem::lost_race()),
+    }
+}
+
+/// All queues, and what each falls back to.
+pub fn fallbacks(conn: &mut Connection) -> Result<Fallbacks, Problem> {
+    let links: Vec<(QueueId, bool, Option<QueueId>)> = queues::table
+        .select((queues::id, queues::always_on, queues::fallback_queue_id))
+        .load(conn)?;
+    let link = |(id, always_on, next)| (id, Link { always_on, next });
+    Ok(links.into_iter().map(link).collect())
+}
+
+/// Id, name and ladder of every queue that has one.
+pub fn ladders(conn: &mut Connection) -> Result<Vec<(QueueId, String, Ladder)>, Problem> {
+    let rows: Vec<(QueueId, String, Json)> = queues::table
+        .select((queues::id, queues::name, queues::ladder))
+        .load(conn)?;
+    let mut ladders = Vec::new();
+    for (id, name, Json(ladder)) in rows {
+        let ladder: Ladder = serde_json::from_value(ladder).map_err(Problem::internal)?;
+        if !ladder.0.is_empty() {
+            ladders.push((id, name, ladder));
+        }
+    }
+    Ok(ladders)
 }
 
 /// Saves that a queue changed, guarded by its version.
@@ -117,7 +210,7 @@ pub fn save_version(conn: &mut Connection, queue: &Queue, now: Moment) -> Result
 pub fn replace_shifts(
     conn: &mut Connection,
     queue: QueueId,
-    new: &[(Shift, Vec<PersonId>)],
+    new: &[(Shift, Vec<(i32, PersonId)>)],
 ) -> Result<(), Problem> {
     let old: Vec<ShiftId> = shifts::table
         .filter(shifts::queue_id.eq(queue))
@@ -125,12 +218,13 @@ pub fn replace_shifts(
         .load(conn)?;
     diesel::delete(shift_members::table.filter(shift_members::shift_id.eq_any(old))).execute(conn)?;
     diesel::delete(shifts::table.filter(shifts::queue_id.eq(queue))).execute(conn)?;
-    for (shift, members) in new {
+    for (shift, teams) in new {
         diesel::insert_into(shifts::table).values(shift).execute(conn)?;
-        for person in members {
+        for (turn, person) in teams {
             let row = (
                 shift_members::shift_id.eq(shift.id),
                 shift_members::person_id.eq(*person),
+                shift_members::turn.eq(*turn),
             );
             diesel::insert_into(shift_members::table)
                 .values(row)
@@ -150,51 +244,20 @@ pub fn staff_among(conn: &mut Connection, people: &[PersonId]) -> Result<Vec<Per
         .load(conn)?)
 }
 
-/// The rules in force, and their version.
-pub fn rules(conn: &mut Connection) -> Result<Option<(i32, Vec<Rule>)>, Problem> {
-    let newest: Option<(i32, Json)> = on_each!(conn, conn => routing_rule_sets::table
-        .order(routing_rule_sets::version.desc())
-        .select((routing_rule_sets::version, routing_rule_sets::rules))
-        .first(conn))
-    .optional()?;
-    newest
-        .map(|(version, Json(rules))| {
-            serde_json::from_value(rules)
-                .map(|rules| (version, rules))
-                .map_err(Problem::internal)
-        })
-        .transpose()
-}
-
-/// Puts a new rule set in force.
-pub fn add_rules(
-    conn: &mut Connection,
-    version: i32,
-    rules: &[Rule],
-    author: PersonId,
-    now: Moment,
-) -> Result<(), Problem> {
-    let row = (
-        routing_rule_sets::version.eq(version),
-        routing_rule_sets::rules.eq(Json::of(rules)),
-        routing_rule_sets::author_id.eq(author),
-        routing_rule_sets::created_at.eq(now),
-    );
-    diesel::insert_into(routing_rule_sets::table)
-        .values(row)
-        .execute(conn)?;
-    Ok(())
-}
-
 /// A queue with its shifts.
 pub fn view(conn: &mut Connection, queue: Queue) -> Result<QueueView, Problem> {
     let shifts = shift_views(conn, queue.id)?;
+    let findings = findings::of(conn, queue.id)?.map(FindingView::from);
     Ok(QueueView {
+        ladder: queue.ladder()?,
+        push: queue.push,
         id: queue.id,
         name: queue.name,
         always_on: queue.always_on,
         restricted: queue.restricted,
         fallback_queue_id: queue.fallback_queue_id,
+        minimum: queue.minimum,
+        findings: findings.into_iter().collect(),
         shifts,
         version: queue.version,
         created_at: queue.created_at,
@@ -204,21 +267,28 @@ pub fn view(conn: &mut Connection, queue: Queue) -> Result<QueueView, Problem> {
 
 /// The shifts of a queue with their members.
 pub fn shift_views(conn: &mut Connection, queue: QueueId) -> Result<Vec<ShiftView>, Problem> {
-    let members = members_of(conn, queue)?;
-    let view = |shift: Shift| ShiftView {
-        days: shift.days.split(',').map(str::to_owned).collect(),
-        members: members
-            .iter()
-            .filter(|(id, _)| *id == shift.id)
-            .map(|(_, person)| *person)
-            .collect(),
-        id: shift.id,
-        name: shift.name,
-        start: shift.starts_at,
-        end: shift.ends_at,
-        time_zone: shift.time_zone,
-        valid_from: shift.valid_from,
-        valid_until: shift.valid_until,
+    let mut members: BTreeMap<ShiftId, Vec<(i32, PersonId)>> = BTreeMap::new();
+    for (shift, turn, person) in members_of(conn, queue)? {
+        members.entry(shift).or_default().push((turn, person));
+    }
+    let view = |shift: Shift| {
+        let members = members.remove(&shift.id).unwrap_or_default();
+        let rotation = Rotation::of(&shift, &members);
+        ShiftView {
+            days: shift.days.split(',').map(str::to_owned).collect(),
+            members: match rotation {
+                Some(_) => None,
+                None => Some(members.iter().map(|(_, person)| *person).collect()),
+            },
+            rotation,
+            id: shift.id,
+            name: shift.name,
+            start: shift.starts_at,
+            end: shift.ends_at,
+            time_zone: shift.time_zone,
+            valid_from: shift.valid_from,
+            valid_until: shift.valid_until,
+        }
     };
     Ok(shifts_of(conn, queue)?.into_iter().map(view).collect())
 }

@@ -1,16 +1,19 @@
-//! Requests over HTTP, and the line of a queue.
+//! Requests over HTTP. The line of a queue is in `line`.
 
-use actix_web::{HttpResponse, delete, get, post, put, web};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use actix_web::{HttpResponse, delete, get, patch, post, put, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::actions::{self, Filed, Reason};
+use super::actions::{self, Filed};
 use super::lifecycle::Status;
+use super::line;
 use super::model::{
-    Assignment, Hold, Link, NewComment, NewRequest, Note, Rejection, Request, Resolution, TransferTo,
-    Watchers,
+    Assignment, Changes, Hold, Link, NewComment, NewRequest, Note, Rejection, Request, Resolution,
+    TransferTo, Watchers,
 };
+use super::sla;
+use super::sla::view::Explanation;
 use super::store::{self, Filter, Key};
 use super::view::{self, CommentView, EventView, RequestView};
 use crate::db::{CommentId, Connection, IncidentId, PersonId, QueueId, RequestId, TenantId};
@@ -20,7 +23,6 @@ use crate::identity::{Caller, Right};
 use crate::incidents;
 use crate::journal;
 use crate::problem::{Code, Problem};
-use crate::queues;
 use crate::queues::routing::Severity;
 use crate::settings::Settings;
 
@@ -33,6 +35,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(comments)
         .service(comment)
         .service(history)
+        .service(change)
+        .service(read_sla)
         .service(assign)
         .service(release)
         .service(transfer)
@@ -51,8 +55,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(watch)
         .service(unwatch)
         .service(of_incident)
-        .service(of_queue)
-        .service(claim);
+        .configure(line::api::routes)
+        .configure(super::hand_overs::api::routes)
+        .configure(super::rehearsal::api::routes);
 }
 
 fn answer(conn: &mut Connection, caller: &Caller, row: Request) -> Result<Answer, Problem> {
@@ -216,7 +221,8 @@ async fn read(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Pr
     let key = Key::parse(&key)?;
     let done = caller.read_here(move |conn, caller| {
         let (row, names, watchers) = store::read(conn, caller, &key)?;
-        let view = view::named(caller, row, names, watchers);
+        let sla = sla::view::of_one(conn, &row)?;
+        let view = view::named(caller, row, names, (watchers, sla));
         Ok(Answer::ok(&view)?.version(view.version))
     });
     Ok(done.await?.respond())
@@ -277,6 +283,35 @@ async fn history(
         let internal = caller.may(Right::SeeInternals);
         let rows = journal::history(conn, whose, internal, page.after.unwrap_or(0), page.fetch())?;
         Answer::ok(&cursors.cut(&page, rows, |row| row.seq, |row| view::event(internal, row))?)
+    });
+    Ok(answer.await?.respond())
+}
+
+/// Change severity, subject, tags or contact
+#[utoipa::path(operation_id = "change_request", tag = "requests", params(("id" = String, Path, description = "id or reference")), request_body = Changes, responses((status = 200, body = RequestView)), security(("bearer" = [])))]
+#[patch("/service-requests/{id}")]
+async fn change(
+    caller: Caller,
+    key: web::Path<String>,
+    form: Form<Changes>,
+) -> Result<HttpResponse, Problem> {
+    let key = Key::parse(&key)?;
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let row = actions::alter(conn, caller, &key, &value)?;
+        answer(conn, caller, row)
+    });
+    done.await
+}
+
+/// How soon it is to be answered and over, and why: the clocks, explained
+#[utoipa::path(operation_id = "read_sla", tag = "requests", params(("id" = String, Path, description = "id or reference")), responses((status = 200, body = Explanation)), security(("bearer" = [])))]
+#[get("/service-requests/{id}/sla")]
+async fn read_sla(caller: Caller, key: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let key = Key::parse(&key)?;
+    let answer = caller.read(move |conn, caller| {
+        let request = store::visible(conn, caller, &key)?;
+        Answer::ok(&sla::view::explain(conn, &request, caller.now())?)
     });
     Ok(answer.await?.respond())
 }
@@ -534,67 +569,6 @@ async fn unwatch(
     let done = caller.write(bytes, move |conn, caller| {
         let row = actions::unwatch(conn, caller, &key, &value)?;
         answer(conn, caller, row)
-    });
-    done.await
-}
-
-/// The line of a queue: its open requests, the most urgent first
-#[utoipa::path(operation_id = "list_requests_of_queue", tag = "queues", params(("id" = QueueId, Path), Pages), responses((status = 200, body = Items<RequestView>)), security(("bearer" = [])))]
-#[get("/queues/{id}/service-requests")]
-async fn of_queue(
-    caller: Caller,
-    id: web::Path<QueueId>,
-    query: Query<Pages>,
-    cursors: web::Data<Cursors>,
-) -> Result<HttpResponse, Problem> {
-    let page: Page<(Severity, RequestId)> =
-        cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
-    let filter = Filter {
-        queue: Some(*id),
-        open: Some(true),
-        ..Filter::default()
-    };
-    let answer = caller.read(move |conn, caller| {
-        let rows = store::most_urgent(conn, caller, &filter, page.after, page.fetch())?;
-        if rows.is_empty() {
-            queues::store::find(conn, *id)?.ok_or_else(|| Problem::not_found("queue"))?;
-        }
-        let Items { items, next_cursor } =
-            cursors.cut(&page, rows, |row| (row.0.severity, row.0.id), |row| row)?;
-        Answer::ok(&Items {
-            items: view::requests(conn, caller, items)?,
-            next_cursor,
-        })
-    });
-    Ok(answer.await?.respond())
-}
-
-/// The request that a claim gave, and why this one.
-#[derive(Debug, Serialize, ToSchema)]
-struct Claimed {
-    /// The request.
-    service_request: RequestView,
-    /// Why this one.
-    reason: Reason,
-}
-
-/// Take the most urgent request of a queue; 204 when there is none
-#[utoipa::path(operation_id = "claim_request", tag = "queues", params(("id" = QueueId, Path)), request_body = Empty, responses((status = 200, body = Claimed), (status = 204, description = "nothing waits")), security(("bearer" = [])))]
-#[post("/queues/{id}/claim")]
-async fn claim(caller: Caller, id: web::Path<QueueId>, form: Form<Empty>) -> Result<HttpResponse, Problem> {
-    let done = caller.write(form.bytes, move |conn, caller| {
-        match actions::claim(conn, caller, *id)? {
-            None => Ok(Answer::nothing()),
-            Some((row, reason)) => {
-                let service_request = view::request(conn, caller, row)?;
-                let version = service_request.version;
-                Ok(Answer::ok(&Claimed {
-                    service_request,
-                    reason,
-                })?
-                .version(version))
-            }
-        }
     });
     done.await
 }

@@ -11,7 +11,7 @@ use crate::db::{CommentId, Connection, Json, Moment, PersonId, RequestId, Tenant
 use crate::identity::custody;
 use crate::journal;
 use crate::problem::Problem;
-use crate::requests::{actions, view};
+use crate::requests::{actions, sla, view};
 use serde::Serialize;
 
 /// Rows of a conversation or a history that are read at once.
@@ -74,6 +74,7 @@ fn archive(conn: &mut Connection, row: Request) -> Result<RequestArchive, Proble
         incident,
         assignee,
         watchers,
+        sla: sla::view::of_one(conn, &row)?,
     };
     Ok(RequestArchive {
         request: RequestView::new(row, names, false),
@@ -128,6 +129,7 @@ pub fn erase(conn: &mut Connection, tenant: TenantId, now: Moment, limit: i64) -
         service_requests::contact.eq(Json(json!({}))),
         service_requests::tags.eq(Json(json!([]))),
         service_requests::requester_name.eq(""),
+        service_requests::needs.eq(Json(json!({}))),
         // Whoever has loaded it before saves nothing of it back.
         service_requests::revision.eq(service_requests::revision + 1),
         service_requests::version.eq(service_requests::version + 1),

@@ -1,17 +1,20 @@
 //! THE HEART: service requests, from filing to their end, their conversation and their history.
 //!
-//! `line` has what is queued, in order. SLA clocks and push assignment will stand here too.
+//! `line` has what is queued, in order, and gives it out; `sla` the clocks; `hand_overs` what one team tells the next.
 
 pub mod actions;
 pub mod api;
 pub mod custody;
+pub mod hand_overs;
 pub mod lifecycle;
 pub mod line;
 mod model;
 pub mod reference;
+mod rehearsal;
+pub mod sla;
 pub mod store;
 mod view;
 
 pub use lifecycle::Status;
 pub use model::{Cause, Comment, Request, Visibility};
-pub use view::RequestView;
+pub use view::{PersonView, RequestView};

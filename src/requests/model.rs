@@ -96,6 +96,10 @@ pub struct Request {
     pub updated_at: Moment,
     /// The requester's name then.
     pub requester_name: String,
+    /// What it asks of whoever works on it: `queues::routing::Needs`, by the rule that routed it.
+    pub needs: Json,
+    /// Whether it was given to somebody off duty: then no end of a shift takes it back.
+    pub assigned_off_duty: bool,
 }
 
 /// A comment.
@@ -208,6 +212,25 @@ pub struct NewRequest {
     #[serde(default)]
     #[garde(dive)]
     pub requester: Option<NewRequester>,
+}
+
+/// What is changed of a request; what is left out stays as it is.
+#[derive(Clone, Debug, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Changes {
+    /// How bad it is.
+    #[garde(skip)]
+    pub severity: Option<Severity>,
+    /// One line.
+    #[garde(inner(custom(text::line::<200>)))]
+    pub subject: Option<String>,
+    /// Words to find it by, all of them.
+    #[garde(inner(length(max = 20), inner(custom(text::line::<50>))))]
+    pub tags: Option<Vec<String>>,
+    /// Whom to reach.
+    #[serde(deserialize_with = "crate::http::body::object_or_null")]
+    #[garde(dive)]
+    pub contact: Option<Contact>,
 }
 
 /// A comment to be made.

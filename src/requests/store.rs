@@ -18,6 +18,7 @@ use crate::identity::{Caller, Reach, Right};
 use crate::incidents;
 use crate::mail::Recipient;
 use crate::problem::Problem;
+use crate::queues::agents::weight;
 use crate::queues::routing::Severity;
 
 /// How a path names a request.
@@ -94,7 +95,7 @@ pub fn is_of(conn: &mut Connection, tenant: TenantId, key: &str) -> Result<bool,
 }
 
 /// The restricted queues whose requests a member of staff does not read.
-fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<QueueId>, Problem> {
+pub fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<QueueId>, Problem> {
     if caller.reach(Right::ReadRequests) != Some(Reach::Unrestricted) {
         return Ok(Vec::new());
     }
@@ -128,6 +129,25 @@ pub fn save(conn: &mut Connection, request: &Request, loaded: i32) -> Result<(),
     }
 }
 
+/// Counts an event of a request that changes nothing else of it, guarded; `false` when somebody else was first.
+pub fn count(conn: &mut Connection, request: &Request) -> Result<bool, Problem> {
+    let row = service_requests::table
+        .filter(service_requests::tenant_id.eq(request.tenant_id))
+        .filter(service_requests::id.eq(request.id))
+        .filter(service_requests::revision.eq(request.revision));
+    let counted = service_requests::revision.eq(request.revision + 1);
+    Ok(diesel::update(row).set(counted).execute(conn)? == 1)
+}
+
+/// The request of this id, whosever it is.
+pub fn find_anywhere(conn: &mut Connection, id: RequestId) -> Result<Option<Request>, Problem> {
+    let found = service_requests::table
+        .filter(service_requests::id.eq(id))
+        .select(Request::as_select())
+        .first(conn);
+    Ok(found.optional()?)
+}
+
 /// Takes a request out of its line by an update that is guarded by all that made it eligible; `false` when somebody
 /// else was first.
 pub fn take(conn: &mut Connection, taken: &Request, loaded: i32) -> Result<bool, Problem> {
@@ -139,6 +159,22 @@ pub fn take(conn: &mut Connection, taken: &Request, loaded: i32) -> Result<bool,
         .filter(service_requests::assignee_id.is_null())
         .filter(service_requests::revision.eq(loaded));
     Ok(diesel::update(row).set(taken).execute(conn)? == 1)
+}
+
+/// How much somebody has: the weights of the open requests that are theirs.
+pub fn load(conn: &mut Connection, person: PersonId) -> Result<i32, Problem> {
+    let open: Vec<(Severity, i64)> = on_each!(conn, conn => service_requests::table
+        .filter(service_requests::assignee_id.eq(person))
+        .filter(service_requests::is_open.eq(true))
+        .group_by(service_requests::severity)
+        .select((service_requests::severity, diesel::dsl::count_star()))
+        .load(conn))?;
+    let weigh = |(severity, count): (Severity, i64)| {
+        i32::try_from(count)
+            .unwrap_or(i32::MAX)
+            .saturating_mul(weight(severity))
+    };
+    Ok(open.into_iter().map(weigh).fold(0, i32::saturating_add))
 }
 
 /// Which requests are listed.

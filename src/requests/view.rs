@@ -1,21 +1,22 @@
 //! Requests, comments and histories as clients see them. What staff alone may see is decided here, once.
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::lifecycle::Status;
 use super::model::{Cause, Comment, Contact, HoldReason, Request, Visibility};
-use super::store;
+use super::sla::view::SlaView;
+use super::{sla, store};
 use crate::db::{CommentId, Connection, EventId, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId};
 use crate::identity::{Caller, Right};
 use crate::incidents;
 use crate::journal::{self, ActorView, Event, EventKind};
 use crate::problem::Problem;
-use crate::queues::routing::{Channel, Severity};
+use crate::queues::routing::{Channel, Needs, Severity};
 
 /// A person, as a request names it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PersonView {
     /// The id.
     pub id: PersonId,
@@ -95,8 +96,8 @@ pub struct RequestView {
     pub detached: bool,
     /// The closed request that it goes on with.
     pub follow_up_of: Option<RequestId>,
-    /// SLA clocks by name; none run yet.
-    pub sla: Map<String, Value>,
+    /// How soon it is answered, and over: what was promised.
+    pub sla: SlaView,
     /// Active incidents that it may be about, in the answer to filing without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matching_incidents: Option<Vec<IncidentId>>,
@@ -106,6 +107,9 @@ pub struct RequestView {
     /// Whether staff keep it out of the cascade, for staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
+    /// What it asks of whoever works on it, for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
     /// When it was filed.
     pub created_at: Moment,
     /// When it last changed.
@@ -124,6 +128,8 @@ pub struct Names {
     pub assignee: Option<String>,
     /// The watchers.
     pub watchers: Vec<String>,
+    /// The clocks.
+    pub sla: SlaView,
 }
 
 impl RequestView {
@@ -153,8 +159,9 @@ impl RequestView {
             }),
             assignee: staff.then_some(assignee),
             pinned: staff.then_some(row.pinned),
+            needs: staff.then(|| serde_json::from_value(row.needs.0).unwrap_or_default()),
             matching_incidents: None,
-            sla: Map::new(),
+            sla: names.sla,
             id: row.id,
             reference: row.reference,
             status: row.status,
@@ -182,9 +189,12 @@ pub fn requests(
     rows: Vec<(Request, store::Named)>,
 ) -> Result<Vec<RequestView>, Problem> {
     let mut watchers = store::watchers_of(conn, &rows)?;
+    let whose: Vec<_> = rows.iter().map(|(row, _)| (row.tenant_id, row.id)).collect();
+    let mut clocks = sla::view::of(conn, &whose)?;
     let view = |(row, names): (Request, store::Named)| {
         let watchers = watchers.remove(&row.id).unwrap_or_default();
-        named(caller, row, names, watchers)
+        let sla = clocks.remove(&row.id).unwrap_or_default();
+        named(caller, row, names, (watchers, sla))
     };
     Ok(rows.into_iter().map(view).collect())
 }
@@ -193,17 +203,24 @@ pub fn requests(
 pub fn request(conn: &mut Connection, caller: &Caller, row: Request) -> Result<RequestView, Problem> {
     let names = store::names(conn, &row)?;
     let watchers = store::watchers(conn, &row)?;
-    Ok(named(caller, row, names, watchers))
+    let sla = sla::view::of_one(conn, &row)?;
+    Ok(named(caller, row, names, (watchers, sla)))
 }
 
 /// One request that came with its names.
-pub fn named(caller: &Caller, row: Request, names: store::Named, watchers: Vec<String>) -> RequestView {
+pub fn named(
+    caller: &Caller,
+    row: Request,
+    names: store::Named,
+    (watchers, sla): (Vec<String>, SlaView),
+) -> RequestView {
     let (queue, incident, assignee) = names;
     let names = Names {
         queue,
         incident,
         assignee,
         watchers,
+        sla,
     };
     RequestView::new(row, names, caller.may(Right::SeeInternals))
 }

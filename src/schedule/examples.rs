@@ -26,5 +26,6 @@ pub(super) fn shift(zone: Tz, days: &[Day], start: &str, end: &str) -> Shift {
         zone,
         valid_from: None,
         valid_until: None,
+        turn: None,
     }
 }

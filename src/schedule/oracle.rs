@@ -4,15 +4,16 @@
 //! is never in doubt; it never asks for the instant of a local time. All clock changes here are
 //! on whole minutes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::examples::utc;
-use super::{Day, Shift, Window, coverage};
+use super::roster::{Duty, Override, Roster, Seat};
+use super::{Business, Day, Hours, Shift, Turn, Window};
 
 /// Zones, each with minutes near which its clock was changed (or, in Kolkata, was not).
 const CLOCK_CHANGES: [(Tz, &str); 20] = [
@@ -99,6 +100,29 @@ impl WallClock {
         shift.days.iter().any(|day| day.as_str() == written)
             && shift.valid_from.is_none_or(|first| first <= date)
             && shift.valid_until.is_none_or(|last| date <= last)
+            && shift
+                .turn
+                .is_none_or(|turn| Self::whose_turn(turn, date) == turn.place)
+    }
+
+    /// Whose turn it is on a date: everybody's in turn, from Monday to Monday.
+    fn whose_turn(turn: Turn, date: NaiveDate) -> u32 {
+        let mut day = turn.from;
+        while day.weekday() != Weekday::Mon {
+            day -= TimeDelta::days(1);
+        }
+        let cycle = TimeDelta::weeks((turn.weeks * turn.teams).into());
+        while day > date {
+            day -= cycle;
+        }
+        let mut place = 0;
+        loop {
+            day += TimeDelta::weeks(turn.weeks.into());
+            if date < day {
+                return place;
+            }
+            place = (place + 1) % turn.teams;
+        }
     }
 }
 
@@ -152,6 +176,18 @@ fn dates(near: NaiveDate) -> impl Strategy<Value = Option<NaiveDate>> {
     proptest::option::weighted(0.3, date)
 }
 
+fn turns(near: NaiveDate) -> impl Strategy<Value = Option<Turn>> {
+    let turn = (-40..40i64, 1..4u32, 1..4u32).prop_flat_map(move |(days, weeks, teams)| {
+        (0..teams).prop_map(move |place| Turn {
+            from: near + TimeDelta::days(days),
+            weeks,
+            teams,
+            place,
+        })
+    });
+    proptest::option::weighted(0.4, turn)
+}
+
 fn shifts(zone: Tz, near: NaiveDate) -> impl Strategy<Value = Shift> {
     let all = Day::ALL.into_iter().collect();
     let days = prop_oneof![
@@ -159,14 +195,15 @@ fn shifts(zone: Tz, near: NaiveDate) -> impl Strategy<Value = Shift> {
         proptest::collection::btree_set(proptest::sample::select(&Day::ALL[..]), 0..6)
     ];
     let end = prop_oneof![3 => times().prop_map(Some), 1 => Just(None)];
-    (days, times(), end, dates(near), dates(near)).prop_map(
-        move |(days, start, end, valid_from, valid_until)| Shift {
+    (days, times(), end, (dates(near), dates(near)), turns(near)).prop_map(
+        move |(days, start, end, (valid_from, valid_until), turn)| Shift {
             days,
             start,
             end: end.unwrap_or(start),
             zone,
             valid_from,
             valid_until,
+            turn,
         },
     )
 }
@@ -189,6 +226,143 @@ fn cases(most: usize) -> impl Strategy<Value = Case> {
                     until: from + TimeDelta::minutes(long),
                 },
             }
+        })
+    })
+}
+
+/// Shifts with members, absences, overrides, and how many are needed.
+#[derive(Debug, Clone)]
+struct Desk {
+    case: Case,
+    roster: Roster<u8>,
+    minimum: usize,
+}
+
+impl Desk {
+    /// Who is on duty in each minute of the range, and by what.
+    fn minutes(&self) -> Vec<(DateTime<Utc>, Vec<Seat<u8>>)> {
+        let on_duty = |(at, running): (DateTime<Utc>, Vec<usize>)| {
+            let seats: BTreeSet<Seat<u8>> = (0..PEOPLE)
+                .flat_map(|person| self.seats(person, at, &running))
+                .collect();
+            (at, seats.into_iter().collect())
+        };
+        self.case.minutes().into_iter().map(on_duty).collect()
+    }
+
+    fn seats(&self, person: u8, at: DateTime<Utc>, running: &[usize]) -> Vec<Seat<u8>> {
+        let Roster {
+            duties,
+            absences,
+            overrides,
+        } = &self.roster;
+        let away = absences.iter().filter(|(who, _)| *who == person);
+        if away.into_iter().any(|(_, window)| window.contains(at)) {
+            return Vec::new();
+        }
+        let orders: Vec<_> = overrides
+            .iter()
+            .filter(|order| order.window.contains(at))
+            .collect();
+        let added = orders.iter().any(|order| order.add == Some(person));
+        let removed = orders.iter().any(|order| order.remove == Some(person));
+        let own = running
+            .iter()
+            .filter(|duty| duties[**duty].members.contains(&person));
+        let mut shifts: Vec<Option<usize>> = own.map(|duty| Some(*duty)).collect();
+        if removed && !added {
+            shifts.clear();
+        } else if added && shifts.is_empty() {
+            shifts.push(None);
+        }
+        shifts.into_iter().map(|duty| Seat { person, duty }).collect()
+    }
+}
+
+/// How many people there are.
+const PEOPLE: u8 = 4;
+
+fn desks() -> impl Strategy<Value = Desk> {
+    let people = || proptest::collection::vec(0..PEOPLE, 0..4);
+    cases(4).prop_flat_map(move |case| {
+        let range = case.range;
+        let long = (range.until - range.from).num_minutes();
+        // They begin before the range, end after it, and meet one another now and then.
+        let windows = move || {
+            let step = (long / 12).max(1);
+            (-3..12i64, 1..8i64).prop_map(move |(begin, steps)| Window {
+                from: range.from + TimeDelta::minutes(begin * step),
+                until: range.from + TimeDelta::minutes((begin + steps) * step),
+            })
+        };
+        let members = proptest::collection::vec(people(), case.shifts.len());
+        let absences = proptest::collection::vec((0..PEOPLE, windows()), 0..4);
+        let somebody = || proptest::option::of(0..PEOPLE);
+        let order = (windows(), somebody(), somebody());
+        let overrides = proptest::collection::vec(
+            order.prop_map(|(window, add, remove)| Override { window, add, remove }),
+            0..5,
+        );
+        (members, absences, overrides, 1..4usize).prop_map(move |(members, absences, overrides, minimum)| {
+            let duties = case.shifts.iter().zip(members);
+            let duties = duties.map(|(shift, members)| Duty {
+                shift: shift.clone(),
+                members,
+            });
+            Desk {
+                roster: Roster {
+                    duties: duties.collect(),
+                    absences,
+                    overrides,
+                },
+                case: case.clone(),
+                minimum,
+            }
+        })
+    })
+}
+
+/// Minutes with the same answer, in one.
+fn told<T: PartialEq>(minutes: impl IntoIterator<Item = (DateTime<Utc>, T)>) -> Vec<(Window, T)> {
+    let mut told: Vec<(Window, T)> = Vec::new();
+    for (at, answer) in minutes {
+        let until = at + TimeDelta::minutes(1);
+        match told.last_mut() {
+            Some((window, same)) if *same == answer => window.until = until,
+            _ => told.push((Window { from: at, until }, answer)),
+        }
+    }
+    told
+}
+
+/// Business hours near a clock change of their zone: their spans, the days taken away, and a range.
+fn business() -> impl Strategy<Value = (Case, Vec<Shift>)> {
+    proptest::sample::select(&CLOCK_CHANGES[..]).prop_flat_map(|(zone, change)| {
+        let change = utc(change);
+        let near = change.date_naive();
+        let spans = proptest::collection::vec(shifts(zone, near), 1..4);
+        let holidays = proptest::collection::vec(-4..5i64, 0..3);
+        (spans, holidays, -4000..3000i64, 1..5000i64).prop_map(move |(shifts, days, before, long)| {
+            let from = change + TimeDelta::minutes(before);
+            let until = from + TimeDelta::minutes(long);
+            let holiday = |days: i64| Shift {
+                days: Day::ALL.into_iter().collect(),
+                start: NaiveTime::MIN,
+                end: NaiveTime::MIN,
+                zone,
+                valid_from: Some(near + TimeDelta::days(days)),
+                valid_until: Some(near + TimeDelta::days(days)),
+                turn: None,
+            };
+            let forever = |shift: Shift| Shift {
+                valid_from: None,
+                valid_until: None,
+                turn: None,
+                ..shift
+            };
+            let shifts = shifts.into_iter().map(forever).collect();
+            let range = Window { from, until };
+            (Case { shifts, range }, days.into_iter().map(holiday).collect())
         })
     })
 }
@@ -219,31 +393,49 @@ proptest! {
     }
 
     #[test]
-    fn gaps_are_the_minutes_in_which_nobody_runs(case in cases(4)) {
-        let mut open: Vec<Window> = Vec::new();
-        for (at, _) in case.minutes().into_iter().filter(|(_, running)| running.is_empty()) {
-            let until = at + TimeDelta::minutes(1);
-            match open.last_mut() {
-                Some(gap) if gap.until == at => gap.until = until,
-                _ => open.push(Window { from: at, until }),
-            }
-        }
-        prop_assert_eq!(coverage::gaps(&case.shifts, case.range.from, case.range.until), open);
+    fn gaps_are_the_minutes_in_which_too_few_are_on_duty(desk in desks()) {
+        let Window { from, until } = desk.case.range;
+        let people = |seats: Vec<Seat<u8>>| seats.iter().map(|seat| seat.person).collect::<BTreeSet<_>>().len();
+        let open = told(desk.minutes().into_iter().map(|(at, seats)| (at, people(seats) < desk.minimum)));
+        let open: Vec<_> = open.into_iter().filter(|(_, is_open)| *is_open).map(|(window, _)| window).collect();
+        prop_assert_eq!(desk.roster.gaps(desk.minimum, from, until), open);
     }
 
     #[test]
-    fn segments_are_the_minutes_in_which_the_same_shifts_run(case in cases(4)) {
-        let mut told: Vec<(Window, Vec<usize>)> = Vec::new();
-        for (at, running) in case.minutes() {
-            let until = at + TimeDelta::minutes(1);
-            match told.last_mut() {
-                Some((window, same)) if *same == running => window.until = until,
-                _ => told.push((Window { from: at, until }, running)),
+    fn segments_are_the_minutes_in_which_the_same_people_are_on_duty(desk in desks()) {
+        let Window { from, until } = desk.case.range;
+        let segments = desk.roster.segments(from, until).into_iter();
+        let segments: Vec<_> = segments.map(|segment| (segment.window, segment.seats)).collect();
+        prop_assert_eq!(segments, told(desk.minutes()));
+    }
+
+    #[test]
+    fn stints_fill_the_minutes_of_duty_and_no_others(desk in desks()) {
+        let Window { from, until } = desk.case.range;
+        let stints = desk.roster.stints(from, until);
+        for (at, seats) in desk.minutes() {
+            let there: BTreeSet<_> =
+                stints.iter().filter(|(window, _)| window.contains(at)).map(|(_, seat)| *seat).collect();
+            prop_assert_eq!(there.into_iter().collect::<Vec<_>>(), seats, "at {}", at);
+        }
+    }
+
+    #[test]
+    fn business_hours_are_the_minutes_with_a_span_and_no_holiday((case, holidays) in business()) {
+        let Window { from, until } = case.range;
+        let closed = Case { shifts: holidays.clone(), range: case.range }.minutes();
+        let open = case.minutes().into_iter().zip(closed);
+        let open: Vec<_> = open.filter(|((_, spans), (_, days))| !spans.is_empty() && days.is_empty()).collect();
+        let spans = case.shifts.iter().map(|span| (span.days.clone(), span.start, span.end));
+        let dates = holidays.iter().filter_map(|day| day.valid_from).collect();
+        let hours = Hours::Business(Business::new(case.shifts[0].zone, spans, dates));
+        let minutes = i64::try_from(open.len()).unwrap();
+        prop_assert_eq!(hours.counted(from, until), TimeDelta::minutes(minutes));
+        for place in [0, open.len() / 2, open.len().saturating_sub(1)] {
+            if let Some(((minute, _), _)) = open.get(place) {
+                let amount = TimeDelta::minutes(i64::try_from(place).unwrap() + 1);
+                prop_assert_eq!(hours.reach(from, amount), Some(*minute + TimeDelta::minutes(1)));
             }
         }
-        let shifts: Vec<_> = case.shifts.into_iter().enumerate().collect();
-        let segments = coverage::segments(&shifts, case.range.from, case.range.until);
-        let segments: Vec<_> = segments.into_iter().map(|segment| (segment.window, segment.running)).collect();
-        prop_assert_eq!(segments, told);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::{Day, Window, wall_clock};
+use super::{Day, Turn, Window, wall_clock};
 
 /// No zone has ever been further from UTC: Manila was 15:56 behind until 1844, Alaska 15:02 ahead until 1867.
 const FURTHEST_OFFSET: TimeDelta = TimeDelta::hours(16);
@@ -31,6 +31,8 @@ pub struct Shift {
     pub valid_from: Option<NaiveDate>,
     /// The last local date on which a window may start, itself included.
     pub valid_until: Option<NaiveDate>,
+    /// The local weeks in which a window may start; all of them where nobody takes turns.
+    pub turn: Option<Turn>,
 }
 
 impl Shift {
@@ -63,7 +65,11 @@ impl Shift {
     }
 
     /// The dates on which a window starts that could meet `[from, until]`, and a few around them.
-    fn start_dates(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
+    pub(super) fn start_dates(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> impl Iterator<Item = NaiveDate> {
         let earliest = from
             .checked_sub_signed(LONGEST + FURTHEST_OFFSET)
             .map_or(NaiveDate::MIN, |instant| instant.date_naive());
@@ -76,10 +82,11 @@ impl Shift {
             .iter_days()
             .take_while(move |date| *date <= last)
             .filter(|date| self.days.contains(&Day::from(date.weekday())))
+            .filter(|date| self.turn.is_none_or(|turn| turn.includes(*date)))
     }
 
     /// The window that starts on a local date, unless clock changes leave nothing of it.
-    fn window_of(&self, date: NaiveDate) -> Option<Window> {
+    pub(super) fn window_of(&self, date: NaiveDate) -> Option<Window> {
         let end_date = if self.start < self.end {
             date
         } else {

@@ -28,6 +28,20 @@ impl Window {
     }
 }
 
+/// What windows inside `[from, until)` leave of it, in order, as long as possible.
+pub(super) fn between(mut windows: Vec<Window>, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Window> {
+    windows.sort();
+
+    let mut gaps = Vec::new();
+    let mut covered_until = from;
+    for window in windows {
+        gaps.extend(Window::new(covered_until, window.from));
+        covered_until = covered_until.max(window.until);
+    }
+    gaps.extend(Window::new(covered_until, until));
+    gaps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -138,6 +138,8 @@ struct Place {
     nullable: bool,
     /// Properties that must be there.
     required: Vec<String>,
+    /// Whether it takes whatever names, as a map does.
+    is_map: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -155,9 +157,11 @@ enum Kind {
 fn places(spec: &Spec, schema: &Value, body: &Value, pointer: &str, name: &str) -> Vec<Place> {
     let (shape, nullable) = spec.shape(schema);
     let mut required = Vec::new();
+    let mut is_map = false;
     let mut below = Vec::new();
     let kind = match shape {
         Shape::Object(schema) => {
+            is_map = schema["additionalProperties"].is_object();
             let names = schema["required"].as_array().into_iter().flatten();
             required.extend(names.map(|name| name.as_str().unwrap().to_owned()));
             for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
@@ -186,6 +190,7 @@ fn places(spec: &Spec, schema: &Value, body: &Value, pointer: &str, name: &str) 
         kind,
         nullable,
         required,
+        is_map,
     };
     std::iter::once(here).chain(below).collect()
 }
@@ -272,7 +277,7 @@ async fn every_field_of_a_wrong_type_missing_or_unknown_is_named() {
                 let reply = walk.send(&operation, wrong.to_string()).await;
                 walk.expect_field(&format!("{what}={value}"), &reply, pointer);
             }
-            if *kind != Kind::Object {
+            if *kind != Kind::Object || place.is_map {
                 continue;
             }
             let mut more = body.clone();
@@ -488,7 +493,9 @@ async fn ids_that_are_unknown_or_no_ids_at_all_are_404() {
             continue;
         }
         let body = walk.spec.example(&operation, &walk.cast);
-        for id in ids {
+        // Sets of policies have numbers.
+        let numbered = operation.id == "read_policy_set";
+        for id in ids.into_iter().filter(|id| !numbered || *id != "1") {
             walk.calls += 1;
             let call = walk.call(&operation, &operation.template.replace("{id}", id));
             let call = body.iter().fold(call, |call, body| call.json(body));
@@ -709,7 +716,8 @@ async fn query_parameters_that_are_unknown_repeated_or_wrong_are_400() {
                 (Shape::Text, "cursor") => {
                     vec!["x", "AAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "!!", "e30", "%2e"]
                 }
-                (Shape::Text, "service" | "region") => vec!["Sign-in", "a_b", "%27", "a,b"],
+                (Shape::Text, "language") => vec!["d", "de_CH", "%25"],
+                (Shape::Text, "service" | "region" | "skill") => vec!["Sign-in", "a_b", "%27", "a,b"],
                 (Shape::Text, "recipient") => vec!["nobody", "a@b@c", "%3Cscript%3E"],
                 other => panic!("which values does {} not take? {other:?}", operation.name()),
             });

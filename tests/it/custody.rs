@@ -230,6 +230,14 @@ async fn an_erased_tenant_leaves_counts_and_nothing_that_says_whose_they_were() 
     // Something is under way, too.
     let more = json!({"incident_id": request["incident"]["id"], "severity": "a", "subject": "Xylophone!", "description": "Still."});
     stage.bob.post("/v1/service-requests", more).await.created();
+    // Bob was the provider's once.
+    let of_bob = format!("FROM people WHERE email = '{}'", stage.bob.email);
+    desk.sql(&format!(
+        "INSERT INTO agents SELECT id, 'busy', 3, 1, created_at {of_bob}"
+    ));
+    desk.sql(&format!(
+        "INSERT INTO agent_skills SELECT id, 'language', 'de', 3 {of_bob}"
+    ));
     let counts = || ["service_requests", "request_comments", "deliveries"].map(|table| desk.count(table));
     let (before, others) = (counts(), of_adatum(&stage));
     let tenant = stage.contoso["id"].as_str().unwrap();
@@ -260,6 +268,7 @@ async fn an_erased_tenant_leaves_counts_and_nothing_that_says_whose_they_were() 
         }
     }
     assert_eq!(counts(), before);
+    assert_eq!((desk.count("agents"), desk.count("agent_skills")), (0, 0));
     assert_eq!(of_adatum(&stage), others);
     // Nobody is let in, nobody waits, nothing more is sent.
     let form = json!({"email": stage.bob.email, "password": PASSWORD});

@@ -202,9 +202,12 @@ impl TestDesk {
     pub async fn drain(&self) {
         let worker = &self.running().worker;
         for _ in 0..100_000 {
-            let reacted = worker.react().await.unwrap();
-            let sent = worker.dispatch().await.unwrap();
-            if (reacted, sent) == (Step::Idle, Step::Idle) {
+            let steps = [
+                worker.watch().await.unwrap(),
+                worker.react().await.unwrap(),
+                worker.dispatch().await.unwrap(),
+            ];
+            if steps == [Step::Idle; 3] {
                 return;
             }
         }
@@ -459,6 +462,11 @@ impl Reply {
         assert_eq!(self.status, 201, "{}", self.body);
         assert!(self.header("location").is_some());
         self.body
+    }
+
+    #[track_caller]
+    pub fn nothing(self) {
+        assert_eq!(self.status, 204, "{}", self.body);
     }
 
     /// Asserts a problem (RFC 9457) with this status and code.

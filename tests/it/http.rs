@@ -176,12 +176,25 @@ const WITHOUT_PRECONDITION: &[&str] = &[
     "create_service",
     "create_region",
     "create_queue",
+    "create_calendar",
+    "enter_absence",
+    "remove_absence",
+    "enter_override",
+    "swap_duties",
+    "remove_override",
+    "grant_waiver",
+    "acknowledge_hand_over",
+    "leave_last_words",
+    "revoke_waiver",
     "open_incident",
     "update_incident",
     "file_request",
     "comment_on_request",
     "claim_request",
     "retry_delivery",
+    "set_my_presence",
+    "preview_routing",
+    "rehearse_rules",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +203,8 @@ async fn whatever_overwrites_needs_the_precondition_and_nothing_else_does() {
     let spec = Spec::of_the_code();
     let mut seen = BTreeSet::new();
     for operation in spec.operations() {
-        if operation.method == Method::GET {
+        // What takes no JSON: sla.rs.
+        if operation.method == Method::GET || operation.id == "import_holidays" {
             continue;
         }
         let (path, mut body) = (

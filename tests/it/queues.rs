@@ -249,9 +249,26 @@ async fn a_queue_that_is_always_on_is_refused_with_every_gap_of_its_next_four_hu
     assert_eq!(made["always_on"], true);
     let proof = ada.get(&format!("{}/coverage", path(&made))).await.ok();
     assert_eq!(
-        proof,
-        json!({"from": "2010-09-07T18:00:00Z", "to": "2011-10-12T18:00:00Z", "gaps": []})
+        (&proof["from"], &proof["to"], &proof["gaps"]),
+        (
+            &json!("2010-09-07T18:00:00Z"),
+            &json!("2011-10-12T18:00:00Z"),
+            &json!([])
+        )
     );
+    // Three segments a day are more than an answer has: London's, the night's, and where they overlap.
+    let segments = proof["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), 1000);
+    assert_eq!(proof["segments_to"], segments[999]["to"]);
+    let rest = format!(
+        "{}/coverage?from={}&to={}",
+        path(&made),
+        proof["segments_to"].as_str().unwrap(),
+        proof["to"].as_str().unwrap()
+    );
+    let rest = ada.get(&rest).await.ok();
+    assert_eq!(rest["segments"][0]["from"], proof["segments_to"]);
+    assert_eq!(rest["segments_to"], proof["to"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -628,7 +645,7 @@ async fn the_first_rule_that_fits_names_the_queue_and_the_history_says_which() {
             .await;
         assert_eq!(
             history[0]["data"]["internal"],
-            json!({"queue_id": queue["id"], "rule": by, "rules_version": 2})
+            json!({"queue_id": queue["id"], "rule": by, "rules_version": 2, "needs": {}})
         );
     }
     desk.drain().await;

@@ -211,7 +211,7 @@ async fn a_filed_request_is_routed_and_says_what_was_asked() {
     assert_eq!(read(bob, &filed).await, expected);
 
     // Staff see more of it.
-    let for_staff = merged(expected, &json!({"assignee": null, "pinned": false}));
+    let for_staff = merged(expected, &json!({"assignee": null, "pinned": false, "needs": {}}));
     assert_eq!(read(ada, &filed).await, for_staff);
 
     // Filing never changes an incident's version.
@@ -2094,7 +2094,14 @@ async fn the_history_says_who_did_what_from_where_to_where_and_why_and_keeps_int
         );
     }
     let text = Value::from(seen.clone()).to_string();
-    for private in ["xyzzy", ada.id.as_str(), "pinned", "assignee", "\"rule\""] {
+    for private in [
+        "xyzzy",
+        ada.id.as_str(),
+        "pinned",
+        "assignee",
+        "\"rule\"",
+        "needs",
+    ] {
         assert!(!text.contains(private), "{private}");
     }
 

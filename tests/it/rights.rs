@@ -13,12 +13,15 @@ use crate::desk::{Reply, TestDesk, User, incident_form};
 use crate::spec::{Cast, Operation, Spec};
 
 /// There may be no such thing for whoever calls.
-const MAY_MISS: [&str; 5] = [
+const MAY_MISS: [&str; 8] = [
     "begin_sso",
     "end_session",
     "confirm_second_factor",
     "remove_my_second_factor",
     "remove_second_factor",
+    "remove_absence",
+    "remove_override",
+    "revoke_waiver",
 ];
 
 async fn call(spec: &Spec, cast: &Cast, operation: &Operation, user: &User) -> Reply {
@@ -61,7 +64,9 @@ async fn every_role_may_what_the_policy_says_and_nothing_else() {
             let allowed = rights.iter().all(|right| allows(*role, *right));
             // The example comments in public, which asks one more right.
             let public = operation.id != "comment_on_request" || allows(*role, Right::CommentOnRequests);
-            let allowed = allowed && public;
+            // And that one sets capacity and skills, which are for leads.
+            let manages = operation.id != "change_agent" || allows(*role, Right::ManageAgents);
+            let allowed = allowed && public && manages;
             let fits = match reply.status {
                 403 => !allowed && reply.body["code"] == "forbidden",
                 401 => rights.is_empty() && reply.body["code"] != "forbidden",
@@ -203,6 +208,10 @@ async fn conditional(cast: &Cast, right: Right, user: &User, draft: &Value, lead
         Right::WriteNotes => {
             let note = json!({"body": "Hm.", "visibility": "internal"});
             (user.post(&of_request("comments"), note).await, 403)
+        }
+        Right::ManageAgents => {
+            let path = format!("/v1/agents/{}", cast.stage.ada.id);
+            (user.patch(&path, json!({"capacity": 20})).await, 403)
         }
         Right::AssignOthers => {
             let to = if user.id == lead.id { &cast.stage.ada } else { lead };

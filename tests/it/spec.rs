@@ -198,11 +198,24 @@ impl Spec {
         let example = self.example_of(operation.body.as_ref()?, "", cast).to_string();
         // Nobody is made twice.
         let whose = format!("{}@contoso.example", operation.id.replace('_', "-"));
-        Some(serde_json::from_str(&example.replace("new@contoso.example", &whose)).unwrap())
+        let mut example = example.replace("new@contoso.example", &whose);
+        if operation.id == "change_queue" {
+            // It leads to another one, and is called like no other.
+            example = example.replace(&text(&cast.queue["id"]), &text(&cast.stage.queue["id"]));
+            example = example.replace("\"Example\"", "\"Another example\"");
+        }
+        Some(serde_json::from_str(&example).unwrap())
     }
 
     fn example_of(&self, schema: &Value, name: &str, cast: &Cast) -> Value {
         match self.shape(schema).0 {
+            // A shift has members or a rotation.
+            Shape::List(_) if name == "members" => Value::Null,
+            // The other one of a swap.
+            Shape::Object(schema) if name == "second" => {
+                json!({"person_id": cast.ben.id, "from": self.example_of(&schema["properties"]["from"], "from", cast),
+                    "to": self.example_of(&schema["properties"]["to"], "to", cast)})
+            }
             Shape::Object(schema) => {
                 let properties = schema["properties"].as_object().into_iter().flatten();
                 properties
@@ -216,6 +229,11 @@ impl Spec {
                 last["when"] = json!({});
                 last["queue_id"] = cast.stage.queue["id"].clone();
                 json!([self.example_of(items, name, cast), last])
+            }
+            Shape::List(items) if name == "skills" => {
+                let mut skill = self.example_of(items, name, cast);
+                skill["name"] = json!("dns");
+                json!([skill])
             }
             Shape::List(items) => json!([self.example_of(items, name, cast)]),
             Shape::Text => json!(match name {
@@ -233,13 +251,15 @@ impl Spec {
                 "issuer" => "https://login.example",
                 "audience" => "https://desk.example",
                 "domains" => "contoso.example",
+                "calendar" => "always",
                 _ => "Example",
             }),
             Shape::Word(_) if name == "role" => json!("tenant_viewer"),
             Shape::Word(words) if words.contains(&json!("investigating")) => json!("investigating"),
             Shape::Word(words) => words[0].clone(),
             Shape::Id => match name {
-                "members" | "assignee_id" => json!(cast.stage.ada.id),
+                "teams" | "assignee_id" | "person_id" | "add" => json!(cast.stage.ada.id),
+                "remove" => json!(cast.ben.id),
                 "queue_id" | "fallback_queue_id" => cast.queue["id"].clone(),
                 "incident_id" | "incident" | "follows" => cast.incident["id"].clone(),
                 "tenant_id" => cast.stage.contoso["id"].clone(),
@@ -247,7 +267,7 @@ impl Spec {
                 "follow_up_of" => Value::Null,
                 _ => panic!("an example is needed for {name}"),
             },
-            Shape::Time if name == "started_at" => json!("2010-09-07T17:00:00Z"),
+            Shape::Time if name == "started_at" || name == "from" => json!("2010-09-07T17:00:00Z"),
             Shape::Time => json!("2010-09-08T18:00:00Z"),
             Shape::Date if name == "valid_until" => json!("2010-12-31"),
             Shape::Date => json!("2010-09-07"),
@@ -269,12 +289,52 @@ pub struct Cast {
     pub incident: Value,
     pub request: Value,
     pub queue: Value,
+    /// Another one of the queue.
+    pub ben: User,
     broadcast: String,
     delivery: String,
     user: String,
     key: String,
     session: String,
     provider: String,
+    calendar: String,
+    /// What stands for the ids below a queue.
+    roster: Vec<(&'static str, String)>,
+}
+
+/// Two of everything that changes who works in a queue; the first ones are named.
+async fn roster(stage: &Stage, queue: &Value, ben: &User) -> Vec<(&'static str, String)> {
+    let desk = &stage.desk;
+    // Whoever is away from one queue is away from the other, where nobody else is.
+    let path = format!("/v1/queues/{}/waivers", text(&stage.queue["id"]));
+    let form = json!({"until": "2010-11-01T00:00:00Z", "reason": "Everybody may leave."});
+    desk.operator.post(&path, form).await.created();
+    let (from, to) = ("2010-10-01T00:00:00Z", "2010-10-02T00:00:00Z");
+    let kinds = [
+        (
+            "absence_id",
+            "absences",
+            json!({"person_id": stage.ada.id, "from": from, "to": to}),
+        ),
+        (
+            "override_id",
+            "overrides",
+            json!({"remove": ben.id, "from": from, "to": to}),
+        ),
+        (
+            "waiver_id",
+            "waivers",
+            json!({"until": to, "reason": "The move."}),
+        ),
+    ];
+    let mut ids = Vec::new();
+    for (name, kind, form) in kinds {
+        let path = format!("/v1/queues/{}/{kind}", text(&queue["id"]));
+        let first = desk.operator.post(&path, form.clone()).await.created();
+        desk.operator.post(&path, form).await.created();
+        ids.push((name, text(&first["id"])));
+    }
+    ids
 }
 
 fn desk_operator_without_session(desk: &TestDesk) -> User {
@@ -309,10 +369,16 @@ impl Cast {
                 .await
                 .created();
         }
-        let mut queue = always_on("Second line", &[&ada.id]);
+        let ben = desk.staff("ben", "agent").await;
+        let mut queue = always_on("Second line", &[&ada.id, &ben.id]);
         queue["always_on"] = json!(false);
         queue["fallback_queue_id"] = stage.queue["id"].clone();
         let queue = desk.operator.post("/v1/queues", queue).await.created();
+        // A second set of rules, like the first.
+        let rules = desk.operator.get("/v1/routing-rules").await.ok();
+        let rules = json!({"rules": rules["rules"]});
+        desk.operator.put("/v1/routing-rules", rules).await.ok();
+        let mut roster = roster(&stage, &queue, &ben).await;
         for subject in ["One", "Two"] {
             let moved = bob.files(subject, &incident).await.created();
             let path = format!("/v1/service-requests/{}/transfer", text(&moved["id"]));
@@ -345,9 +411,42 @@ impl Cast {
             .post("/v1/identity-providers", staffs)
             .await
             .created();
+        let mut calendar = json!({
+            "name": "Office", "time_zone": "UTC", "hours": [{"days": ["mon"], "start": "09:00", "end": "17:00"}],
+        });
+        desk.operator
+            .post("/v1/calendars", calendar.clone())
+            .await
+            .created();
+        calendar["name"] = json!("Branch");
+        let calendar = desk.operator.post("/v1/calendars", calendar).await.created();
+        for minutes in [60, 240] {
+            let policy = json!({
+                "plan": "standard", "severity": "b", "clock": "resolution", "target_minutes": minutes,
+                "calendar": calendar["id"],
+            });
+            desk.operator
+                .put("/v1/sla-policies", json!({"policies": [policy]}))
+                .await
+                .ok();
+        }
         desk.again(&desk.operator).await;
-        desk.pass(chrono::TimeDelta::minutes(5));
         desk.drain().await;
+        // Ben goes now and then: twice there is a hand-over.
+        for minutes in [1, 3] {
+            let at = |minutes| desk.clock.now() + chrono::TimeDelta::minutes(minutes);
+            let form = json!({"remove": ben.id, "from": at(minutes), "to": at(minutes + 1)});
+            let path = format!("/v1/queues/{}/overrides", text(&queue["id"]));
+            desk.operator.post(&path, form).await.created();
+        }
+        for _ in 0..5 {
+            desk.pass(chrono::TimeDelta::minutes(1));
+            desk.drain().await;
+        }
+        let path_of_queue = format!("/v1/queues/{}/hand-overs", text(&queue["id"]));
+        let told = desk.operator.all(&path_of_queue).await;
+        assert_eq!(told.len(), 2);
+        roster.push(("hand_over_id", text(&told[0]["id"])));
         let sessions = desk.operator.all("/v1/me/sessions").await;
         let broadcasts = marta.get(&format!("{path}/broadcasts")).await.ok();
         let deliveries = desk.operator.get("/v1/deliveries").await.ok();
@@ -361,12 +460,15 @@ impl Cast {
             key: text(&keys[0]["id"]),
             session: text(&sessions[1]["id"]),
             provider: text(&provider["id"]),
+            calendar: text(&calendar["id"]),
             broadcast: text(&broadcasts["items"][0]["id"]),
             delivery: text(&deliveries["items"][0]["id"]),
             stage,
             incident,
             request,
             queue,
+            ben,
+            roster,
         }
     }
 
@@ -384,6 +486,7 @@ impl Cast {
             ("/v1/incidents/", text(&self.incident["id"])),
             ("/v1/service-requests/", text(&self.request["id"])),
             ("/v1/queues/", text(&self.queue["id"])),
+            ("/v1/agents/", self.ben.id.clone()),
             ("/v1/tenants/", text(&self.stage.contoso["id"])),
             ("/v1/broadcasts/", self.broadcast.clone()),
             ("/v1/deliveries/", self.delivery.clone()),
@@ -392,6 +495,8 @@ impl Cast {
             ("/v1/me/sessions/", self.session.clone()),
             ("/v1/identity-providers/", self.provider.clone()),
             ("/v1/auth/sso/", self.provider.clone()),
+            ("/v1/calendars/", self.calendar.clone()),
+            ("/v1/sla-policies/versions/", "1".to_owned()),
         ];
         let mut found = ids.into_iter().filter(|(begin, _)| template.starts_with(begin));
         found
@@ -400,12 +505,19 @@ impl Cast {
             .1
     }
 
+    /// A path with the ids in it of what there is below something.
+    fn below(&self, template: &str) -> String {
+        let filled = |path: String, (name, id): &(&str, String)| path.replace(&format!("{{{name}}}"), id);
+        self.roster.iter().fold(template.to_owned(), filled)
+    }
+
     /// The path of an operation on what there is.
     pub fn path(&self, operation: &Operation) -> String {
+        let template = self.below(&operation.template);
         if operation.has_id() {
-            operation.template.replace("{id}", &self.id(&operation.template))
+            template.replace("{id}", &self.id(&template))
         } else {
-            operation.template.clone()
+            template.replace("{version}", "1")
         }
     }
 }
@@ -534,7 +646,13 @@ async fn what_is_answered_is_what_the_document_says() {
         let name = operation.name();
         let is_simple = operation.method == Method::GET || makes(&operation);
         // Needs a code of the moment, or a token from a mail: their stories are in accounts.rs.
-        let needs_more = ["confirm_second_factor", "set_password", "accept_invitation"];
+        // Or a file that is no JSON: sla.rs.
+        let needs_more = [
+            "confirm_second_factor",
+            "set_password",
+            "accept_invitation",
+            "import_holidays",
+        ];
         if needs_more.contains(&operation.id.as_str()) {
             assert_eq!(reply.status, 422, "{name}: {}", reply.body);
             continue;

@@ -870,6 +870,8 @@ async fn staff_sign_in_at_the_providers_own_issuer_whose_factors_count() {
     .await;
     let otto = whoever(desk, &Browser::default().signs_in(desk, &own, "otto").await);
     otto.get("/v1/identity-providers").await.refused(403, "forbidden");
+    // His queues are looked at again.
+    desk.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -243,6 +243,7 @@ mod tests {
         ("service_requests", "service-requests.jsonl"),
         ("request_comments", "service-requests.jsonl"),
         ("request_watchers", "service-requests.jsonl"),
+        ("sla_clocks", "service-requests.jsonl"),
         ("events", "audit.jsonl"),
         ("deliveries", "deliveries.jsonl"),
     ];
@@ -265,6 +266,7 @@ mod tests {
         ),
         ("mailed_tokens", "secrets of links that were mailed"),
         ("refresh_tokens", "secrets of sessions"),
+        ("sla_intervals", "how the deadlines in the files were worked out"),
         ("unread_events", "what is still to be done about events"),
     ];
 

@@ -296,7 +296,8 @@ pub fn change_user(
         mailed::revoke(conn, id, &[membership.tenant_id])?;
     }
     let data = journal::changes(whole(person, &before), whole(changed.clone(), &membership));
-    note(conn, caller, (EventKind::UserChanged, &membership), data, &[])?;
+    let readers = membership.readers_since(&before);
+    note(conn, caller, (EventKind::UserChanged, &membership), data, readers)?;
     Ok(UserView::of(changed, &membership))
 }
 

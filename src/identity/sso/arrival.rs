@@ -14,7 +14,7 @@ use crate::db::{Connection, Moment, PersonId, lock, widely};
 use crate::identity::caller::no_longer;
 use crate::identity::model::{Membership, Person, Role};
 use crate::identity::{actions, store as people};
-use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
+use crate::journal::{self, Actor, Event, EventKind, Reader, SubjectKind};
 use crate::problem::{Code, Problem};
 
 /// Somebody a provider has vouched for, as a member of its tenant, with the name.
@@ -251,19 +251,30 @@ fn follow(
         "from": {"role": before.role}, "to": {"role": role}, "by": "sso", "identity_provider_id": provider.id,
     });
     let what = (EventKind::UserChanged, after.person_id);
-    note(conn, provider, what, data, now)?;
+    let readers = after.readers_since(&before);
+    tell(conn, provider, what, (data, readers), now)?;
     Ok(after)
 }
 
 fn note(
     conn: &mut Connection,
     provider: &IdentityProvider,
-    (kind, person): (EventKind, PersonId),
+    what: (EventKind, PersonId),
     data: Value,
+    now: Moment,
+) -> Result<(), Problem> {
+    tell(conn, provider, what, (data, &[]), now)
+}
+
+fn tell(
+    conn: &mut Connection,
+    provider: &IdentityProvider,
+    (kind, person): (EventKind, PersonId),
+    (data, readers): (Value, &[Reader]),
     now: Moment,
 ) -> Result<(), Problem> {
     lock::exclusive(conn, lock::Key::of(person))?;
     let subject = (SubjectKind::Person, person);
     let event = Event::next(kind, subject, provider.tenant_id, (&Actor::system(), now), data);
-    journal::append(conn, event, &[])
+    journal::append(conn, event, readers)
 }

@@ -2,6 +2,8 @@
 //!
 //! A message is rendered when it is handed over, from what is in the database then; its event says what it tells.
 
+mod desk;
+
 use std::fmt::Write as _;
 use std::str::FromStr as _;
 
@@ -53,6 +55,12 @@ impl Render for Messages {
             | DeliveryKind::PasswordChanged
             | DeliveryKind::SecondFactorAdded
             | DeliveryKind::SecondFactorRemoved => self.account_mail(conn, delivery),
+            DeliveryKind::UrgentRequest
+            | DeliveryKind::SlaWarned
+            | DeliveryKind::SlaBreached
+            | DeliveryKind::RequestEscalated => self.desk_mail(conn, delivery),
+            DeliveryKind::PromiseWarned | DeliveryKind::PromiseMissed => self.promise_mail(conn, delivery),
+            DeliveryKind::ShiftHandedOver => self.hand_over_mail(conn, delivery),
             DeliveryKind::Unknown => Err(Problem::internal("there are no words for a message of this kind")),
         }
     }
@@ -278,6 +286,13 @@ fn headline(kind: DeliveryKind) -> &'static str {
         DeliveryKind::RequestCommented => "New reply",
         DeliveryKind::RequestResolved => "Resolved",
         DeliveryKind::WatcherAdded => "You were added as a watcher",
+        DeliveryKind::UrgentRequest => "New urgent request",
+        DeliveryKind::SlaWarned => "Time is running out",
+        DeliveryKind::SlaBreached => "The deadline has passed",
+        DeliveryKind::RequestEscalated => "Escalated to you",
+        DeliveryKind::ShiftHandedOver => "Handed over to you",
+        DeliveryKind::PromiseWarned => "An update is due soon",
+        DeliveryKind::PromiseMissed => "The promised update is overdue",
         DeliveryKind::Invitation => "You are invited",
         DeliveryKind::PasswordReset => "Set a new password",
         DeliveryKind::PasswordChanged => "Your password was changed",

@@ -10,6 +10,7 @@ use crate::queues;
 use crate::requests::lifecycle::{self, Refusal, Status, Verb};
 use crate::requests::line;
 use crate::requests::model::{Comment, Request, Visibility};
+use crate::requests::sla;
 use crate::requests::store::{self, Key};
 
 impl From<Refusal> for Problem {
@@ -58,13 +59,18 @@ impl<'a> Change<'a> {
 
     /// Decides where `verb` leads.
     pub fn apply(&mut self, conn: &mut Connection, verb: Verb) -> Result<(), Problem> {
+        let to = self.check(conn, verb)?;
+        self.set_status(to);
+        Ok(())
+    }
+
+    /// Where `verb` would lead.
+    pub fn check(&self, conn: &mut Connection, verb: Verb) -> Result<Status, Problem> {
         let hands = match self.request.assignee_id {
             Some(assignee) => queues::store::is_on_duty(conn, self.request.queue_id, assignee, self.now)?,
             None => false,
         };
-        let to = lifecycle::next(self.request.status, verb, hands)?;
-        self.set_status(to);
-        Ok(())
+        Ok(lifecycle::next(self.request.status, verb, hands)?)
     }
 
     fn set_status(&mut self, to: Status) {
@@ -175,6 +181,10 @@ fn differs_for_tenant(before: &Request, after: &Request) -> bool {
         || before.detached != after.detached
         || before.hold_reason != after.hold_reason
         || before.resolution_cause != after.resolution_cause
+        || before.severity != after.severity
+        || before.subject != after.subject
+        || before.tags != after.tags
+        || before.contact != after.contact
 }
 
 /// Saves a changed request, guarded by the revision it was loaded at, and gives the event to be recorded.
@@ -202,13 +212,22 @@ pub fn tell(
     event: &Event,
     readers: &[Reader],
 ) -> Result<(), Problem> {
-    line::follow(conn, before, after, event, None)?;
+    let is_other_due = sla::follow(conn, before, after, event)?;
+    let due = match after.status {
+        Status::Queued => sla::due(conn, after.tenant_id, after.id)?,
+        _ => None,
+    };
+    line::follow(conn, before, after, event, due)?;
+    if is_other_due && after.status == Status::Queued {
+        line::set_due(conn, after, due)?;
+    }
     journal::record(conn, event, readers)
 }
 
 /// Counts a change.
 pub fn prepare(before: &Request, after: &mut Request, now: Moment) {
     after.revision = before.revision + 1;
+    after.assigned_off_duty &= after.assignee_id.is_some();
     after.updated_at = now;
     if differs_for_tenant(before, after) {
         after.version = before.version + 1;

@@ -5,6 +5,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::change::{event, prepare, tell};
+use super::hands;
 use crate::db::{Connection, Moment, QueueId, lock};
 use crate::identity::{Caller, Right};
 use crate::journal::EventKind;
@@ -16,8 +17,10 @@ use crate::requests::line::{self, Waiting};
 use crate::requests::model::Request;
 use crate::requests::store;
 
-/// How many candidates are read at a time.
+/// How many candidates are read at first.
 const CANDIDATES: i64 = 8;
+/// And how many when the caller could take none of them.
+const PAGE: i64 = 500;
 
 /// Why this one.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -46,10 +49,11 @@ impl Reason {
     }
 }
 
-/// Gives the caller the most urgent request of a queue; `None` when a fresh look finds none.
+/// Gives the caller the most urgent request of a queue that it may take; `None` when a fresh look finds none.
 ///
 /// Candidates are read in order and taken by an update guarded by all that made them eligible. Whoever loses one goes
-/// on to the next; when all that were read are lost, the line is read again.
+/// on to the next; when all that were read are lost, the line is read again. What needs other skills, or more room than
+/// the caller has left, is passed over.
 pub fn claim(
     conn: &mut Connection,
     caller: &Caller,
@@ -67,15 +71,43 @@ pub fn claim(
     }
     // One claimer of a line at a time: else all of them wait for the same row, and then for the next one.
     lock::exclusive(conn, lock::Key::of(queue))?;
-    loop {
-        let candidates = line::store::most_urgent(conn, queue, CANDIDATES)?;
-        if candidates.is_empty() {
-            return Ok(None);
-        }
-        for candidate in candidates {
-            if let Some(taken) = take(conn, caller, &candidate, now)? {
-                return Ok(Some((taken, Reason::of(&candidate))));
+    let agent = hands::of(conn, caller.person())?;
+    if !agent.presence.claims() {
+        return Err(Problem::new(
+            Code::NotAvailable,
+            "you are away: say that you are back first",
+        ));
+    }
+    let load = store::load(conn, caller.person())?;
+    let severities: Vec<Severity> = Severity::ALL
+        .iter()
+        .copied()
+        .filter(|severity| agent.may_take(load, *severity))
+        .collect();
+    if severities.is_empty() {
+        return Err(hands::at_capacity(&agent, load));
+    }
+    'fresh: loop {
+        let (mut last, mut lost) = (None, false);
+        loop {
+            let limit = if last.is_none() { CANDIDATES } else { PAGE };
+            let candidates = line::store::most_urgent(conn, queue, &severities, last.as_ref(), limit)?;
+            let Some(end) = candidates.last().cloned() else {
+                if lost {
+                    continue 'fresh;
+                }
+                return Ok(None);
+            };
+            for candidate in candidates {
+                if !agent.fits(&line::needs_of(&candidate)?) {
+                    continue;
+                }
+                match take(conn, caller, &candidate, now)? {
+                    Some(taken) => return Ok(Some((taken, Reason::of(&candidate)))),
+                    None => lost = true,
+                }
             }
+            last = Some(end);
         }
     }
 }
@@ -95,6 +127,7 @@ fn take(
     let mut taken = candidate.clone();
     taken.status = lifecycle::next(candidate.status, Verb::Claim, true)?;
     taken.assignee_id = Some(caller.person());
+    taken.assigned_off_duty = false;
     prepare(&candidate, &mut taken, now);
     if !store::take(conn, &taken, candidate.revision)? {
         return Ok(None);

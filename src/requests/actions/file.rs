@@ -13,7 +13,7 @@ use crate::queues::routing::{self, Channel, Facts};
 use crate::requests::lifecycle::Status;
 use crate::requests::model::{Contact, NewRequest, NewRequester, Request};
 use crate::requests::view::Names;
-use crate::requests::{reference, store};
+use crate::requests::{reference, sla, store};
 use crate::text;
 
 /// A request that was filed.
@@ -66,8 +66,8 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
             "a lead has to set the routing rules first",
         )
     };
-    let (rules_version, rules) = queues::store::rules(conn)?.ok_or_else(unrouted)?;
-    let rule = routing::route(&rules, &facts).ok_or_else(unrouted)?;
+    let (rules_version, rules) = routing::store::rules(conn)?.ok_or_else(unrouted)?;
+    let (rule, needs) = routing::route(&rules, &facts).ok_or_else(unrouted)?;
     let request = Request {
         tenant_id: tenant.id,
         id: Id::at(now),
@@ -98,6 +98,8 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         created_at: now,
         updated_at: now,
         requester_name: requester.name,
+        needs: Json::of(&needs),
+        assigned_off_duty: false,
     };
     store::create(conn, &request)?;
     let watchers = unique(
@@ -112,7 +114,9 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         "service": request.service, "region": request.region, "incident_id": request.incident_id,
         "requester_id": request.requester_id,
         "watchers": watchers,
-        "internal": {"queue_id": rule.queue_id, "rule": rule.name, "rules_version": rules_version},
+        "internal": {
+            "queue_id": rule.queue_id, "rule": rule.name, "rules_version": rules_version, "needs": needs,
+        },
     });
     let event = event(&request, EventKind::RequestFiled, &caller.actor(), now, data);
     tell(conn, None, &request, &event, &[Reader::Notify])?;
@@ -132,6 +136,7 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         incident,
         assignee: None,
         watchers,
+        sla: sla::view::of_one(conn, &request)?,
     };
     Ok(Filed {
         request,
@@ -140,7 +145,8 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
     })
 }
 
-fn unique(texts: impl Iterator<Item = String>) -> Vec<String> {
+/// Each text once, in order.
+pub fn unique(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut texts: Vec<_> = texts.collect();
     texts.sort_unstable();
     texts.dedup();

@@ -1,15 +1,20 @@
 //! The verbs of requests, each in five beats: load, allow, decide, save, tell.
 
-mod change;
+mod alter;
+pub(in crate::requests) mod change;
 mod claim;
 mod comment;
+mod escalate;
 mod file;
 mod follow;
+mod hands;
 mod link;
 mod move_on;
 
+pub use alter::alter;
 pub use claim::{Reason, claim};
 pub use comment::{comment, unwatch, watch};
+pub use escalate::escalate;
 pub use file::{Filed, file};
 pub use follow::{close_expired, detach, follow, return_to_line, withdraw};
 pub use link::{link, pin, unpin};

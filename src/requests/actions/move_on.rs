@@ -4,12 +4,14 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::change::Change;
+use super::hands;
 use crate::db::Connection;
 use crate::identity::{Caller, Right};
 use crate::incidents;
 use crate::journal::{EventKind, Reader};
 use crate::problem::{Code, Problem};
 use crate::queues;
+use crate::queues::fallback::End;
 use crate::requests::lifecycle::{self, Verb};
 use crate::requests::model::{
     Assignment, Cause, Hold, Note, Rejection, Request, Resolution, TransferTo, Visibility,
@@ -31,6 +33,8 @@ pub fn assign(
         return Err(Problem::invalid("/assignee_id", "is not an agent"));
     }
     change.apply(conn, Verb::Assign)?;
+    let is_on_duty = hands::require_room(conn, &change.request, form.assignee_id, change.now)?;
+    change.request.assigned_off_duty = !is_on_duty;
     change.request.assignee_id = Some(form.assignee_id);
     change.commit(conn, EventKind::RequestAssigned, &[])
 }
@@ -109,8 +113,13 @@ pub fn transfer(
     form: &TransferTo,
 ) -> Result<Request, Problem> {
     let mut change = begin(conn, caller, key, Right::WorkRequests)?;
-    if queues::store::find(conn, form.queue_id)?.is_none() {
+    let fallbacks = queues::store::fallbacks(conn)?;
+    if fallbacks.find(form.queue_id).is_none() {
         return Err(Problem::invalid("/queue_id", "there is no such queue"));
+    }
+    if fallbacks.end(form.queue_id) != End::AlwaysOn {
+        let detail = "the queue is not always_on and has no fallback that is: nobody might answer there";
+        return Err(Problem::invalid("/queue_id", detail));
     }
     change.apply(conn, Verb::Transfer)?;
     change.note_internal("from_queue", json!(change.request.queue_id));

@@ -3,17 +3,29 @@
 //! A row stands here exactly as long as its request is `queued`; [`follow`] sees to that in the transaction of every
 //! change. Urgency is the earliest deadline, then the severity, then the age. What was handed over stands ahead of its
 //! severity: before everything as severe that waits when it comes back.
+//!
+//! What nobody answers goes on by itself: `next` says where, `climb` takes it there. `turns` says whose turn it is where
+//! work is given out, `push` gives it. `hand_over` takes back what somebody has whose shift has ended. `board` knows who
+//! is there.
 
+pub mod api;
+pub mod board;
+pub mod climb;
+pub mod hand_over;
+pub mod next;
+pub mod push;
 pub mod store;
+pub mod turns;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use crate::db::schema::waiting_requests;
 use crate::db::{Connection, Moment, QueueId, RequestId, TenantId};
 use crate::journal::{Event, EventKind};
 use crate::problem::Problem;
-use crate::queues::routing::Severity;
+use crate::queues::routing::{Needs, Severity};
+use crate::queues::{self, Queue};
 use crate::requests::lifecycle::Status;
 use crate::requests::model::Request;
 
@@ -54,6 +66,16 @@ pub struct Waiting {
     pub standing: i16,
     /// When it came into this line.
     pub since: Moment,
+    /// What it needs of an agent: [`Needs`] as JSON, the same text for the same needs.
+    pub needs: String,
+    /// The queue whose ladder it climbs: the one it came to by anything but a ladder.
+    pub home_queue_id: QueueId,
+    /// Since when.
+    pub home_since: Moment,
+    /// How many steps of that ladder were taken.
+    pub steps: i16,
+    /// When the next one is due; [`never`] after the last.
+    pub next_step_at: Moment,
 }
 
 impl Waiting {
@@ -69,6 +91,20 @@ pub fn never() -> Moment {
     last_day.unwrap_or(DateTime::<Utc>::MAX_UTC).into()
 }
 
+/// What a waiting request needs.
+pub fn needs_of(row: &Waiting) -> Result<Needs, Problem> {
+    serde_json::from_str(&row.needs).map_err(Problem::internal)
+}
+
+/// When the step of a queue's ladder is due that comes after so many.
+pub fn step_due(home: &Queue, since: Moment, taken: usize) -> Result<Moment, Problem> {
+    let ladder = home.ladder()?;
+    let step = ladder.0.get(taken);
+    Ok(step.map_or_else(never, |step| {
+        since.plus(TimeDelta::minutes(step.after_minutes.into()))
+    }))
+}
+
 /// Lets the line follow a change of a request: in, out, or where it stood. `due` is its earliest deadline.
 pub fn follow(
     conn: &mut Connection,
@@ -81,10 +117,11 @@ pub fn follow(
     let stands = after.status == Status::Queued;
     match stood {
         Some(stood) if stands && stood.queue_id == after.queue_id => {
-            if stood.severity == after.severity {
+            if stood.severity == after.severity && stood.needs.0 == after.needs.0 {
                 return Ok(());
             }
-            store::set_urgency(conn, after, due.unwrap_or_else(never))
+            let needs = needs_text(after)?;
+            store::save_urgency(conn, after, due.unwrap_or_else(never), needs)
         }
         stood => {
             if stood.is_some() {
@@ -99,6 +136,20 @@ pub fn follow(
     }
 }
 
+/// Lets the line follow a deadline that has changed; what was handed over stays where it stands, or moves ahead.
+pub fn set_due(conn: &mut Connection, request: &Request, due: Option<Moment>) -> Result<(), Problem> {
+    let Some(row) = store::find(conn, request.tenant_id, request.id)? else {
+        return Ok(());
+    };
+    let due = due.unwrap_or_else(never);
+    let urgent_at = if row.is_handed_over() {
+        row.urgent_at.min(due)
+    } else {
+        due
+    };
+    store::set_urgency(conn, request, urgent_at)
+}
+
 /// Where a request stands that comes into its line.
 fn place(
     conn: &mut Connection,
@@ -106,20 +157,37 @@ fn place(
     event: &Event,
     due: Option<Moment>,
 ) -> Result<Waiting, Problem> {
-    let due = due.unwrap_or_else(never);
-    let (standing, urgent_at) = if event.kind == EventKind::RequestHandedOver {
+    let mut row = beginning(conn, request, event.at)?;
+    row.urgent_at = due.unwrap_or_else(never);
+    if event.kind == EventKind::RequestHandedOver {
         let first = store::earliest(conn, request.queue_id, request.severity)?;
-        (Standing::HandedOver, first.map_or(due, |first| first.min(due)))
-    } else {
-        (Standing::InTurn, due)
-    };
+        row.urgent_at = first.map_or(row.urgent_at, |first| first.min(row.urgent_at));
+        row.standing = Standing::HandedOver.rank();
+    }
+    Ok(row)
+}
+
+/// The row of a request that comes into a line in its turn, without a deadline, at the foot of the queue's ladder.
+pub fn beginning(conn: &mut Connection, request: &Request, now: Moment) -> Result<Waiting, Problem> {
+    let home = queues::store::find(conn, request.queue_id)?.ok_or_else(|| Problem::not_found("queue"))?;
     Ok(Waiting {
         tenant_id: request.tenant_id,
         request_id: request.id,
         queue_id: request.queue_id,
-        urgent_at,
+        urgent_at: never(),
         severity: request.severity,
-        standing: standing.rank(),
-        since: event.at,
+        standing: Standing::InTurn.rank(),
+        since: now,
+        needs: needs_text(request)?,
+        home_queue_id: request.queue_id,
+        home_since: now,
+        steps: 0,
+        next_step_at: step_due(&home, now, 0)?,
     })
+}
+
+/// The needs of a request, the same text for the same needs.
+fn needs_text(request: &Request) -> Result<String, Problem> {
+    let needs: Needs = serde_json::from_value(request.needs.0.clone()).map_err(Problem::internal)?;
+    serde_json::to_string(&needs).map_err(Problem::internal)
 }

@@ -1,10 +1,19 @@
 //! Which queue a request goes to: ordered rules, the first match names the queue, the last one always matches.
 //!
-//! Pure: facts and rules in, a decision with its reason out.
+//! Here is what is pure: facts and rules in, a decision with its reason out. What a rule asks of whoever works on the
+//! request is in `needs.rs`; where the sets of rules are kept, and the preview, beside it.
+
+pub mod actions;
+pub mod api;
+mod needs;
+pub mod preview;
+pub mod store;
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use needs::{Demands, Needs};
 
 use crate::db::{IncidentId, QueueId, text_enum};
 use crate::identity::Plan;
@@ -43,6 +52,15 @@ pub struct Rule {
     /// Where the request goes.
     #[garde(skip)]
     pub queue_id: QueueId,
+    /// What it asks of whoever works on it.
+    #[serde(
+        default,
+        skip_serializing_if = "Demands::is_empty",
+        deserialize_with = "crate::http::body::object"
+    )]
+    #[garde(dive)]
+    #[schema(required = false)]
+    pub needs: Demands,
 }
 
 /// A conjunction; each field that is there lists the values that fit.
@@ -112,22 +130,35 @@ impl Condition {
 
     /// Whether everything asked holds.
     pub fn fits(&self, facts: &Facts<'_>) -> bool {
+        self.misfit(facts).is_none()
+    }
+
+    /// The first of its fields that does not hold.
+    pub fn misfit(&self, facts: &Facts<'_>) -> Option<Field> {
         fn one_of<T>(wanted: &Option<Vec<T>>, fits: impl Fn(&T) -> bool) -> bool {
             wanted.as_ref().is_none_or(|wanted| wanted.iter().any(fits))
         }
-        one_of(&self.service, |slug| slug == facts.service)
-            && one_of(&self.region, |slug| slug == facts.region)
-            && one_of(&self.severity, |severity| *severity == facts.severity)
-            && one_of(&self.plan, |plan| *plan == facts.plan)
-            && one_of(&self.language, |language| speaks(facts.language, language))
-            && one_of(&self.channel, |channel| *channel == facts.channel)
-            && one_of(&self.incident, |incident| Some(*incident) == facts.incident)
-            && one_of(&self.tags, |tag| facts.tags.contains(tag))
+        let holds = |field: Field| match field {
+            Field::Service => one_of(&self.service, |slug| slug == facts.service),
+            Field::Region => one_of(&self.region, |slug| slug == facts.region),
+            Field::Severity => one_of(&self.severity, |severity| *severity == facts.severity),
+            Field::Plan => one_of(&self.plan, |plan| *plan == facts.plan),
+            Field::Language => one_of(&self.language, |language| speaks(facts.language, language)),
+            Field::Channel => one_of(&self.channel, |channel| *channel == facts.channel),
+            Field::Incident => one_of(&self.incident, |incident| Some(*incident) == facts.incident),
+            Field::Tags => one_of(&self.tags, |tag| facts.tags.contains(tag)),
+        };
+        Field::ALL.iter().copied().find(|field| !holds(*field))
     }
 }
 
+text_enum! {
+    /// A field of a condition, in the order in which they are looked at.
+    Field { Service = "service", Region = "region", Severity = "severity", Plan = "plan", Language = "language", Channel = "channel", Incident = "incident", Tags = "tags" }
+}
+
 /// Whether a language tag is `wanted` or a variety of it (RFC 4647 §3.3.1, basic filtering).
-fn speaks(tag: &str, wanted: &str) -> bool {
+pub(super) fn speaks(tag: &str, wanted: &str) -> bool {
     let (tag, wanted) = (tag.to_lowercase(), wanted.to_lowercase());
     tag == wanted
         || tag
@@ -135,9 +166,10 @@ fn speaks(tag: &str, wanted: &str) -> bool {
             .is_some_and(|rest| rest.starts_with('-'))
 }
 
-/// The first rule that fits. None only when the rules have no catch-all.
-pub fn route<'a>(rules: &'a [Rule], facts: &Facts<'_>) -> Option<&'a Rule> {
-    rules.iter().find(|rule| rule.when.fits(facts))
+/// The first rule that fits, and what the request needs by it. None only when the rules have no catch-all.
+pub fn route<'a>(rules: &'a [Rule], facts: &Facts<'_>) -> Option<(&'a Rule, Needs)> {
+    let rule = rules.iter().find(|rule| rule.when.fits(facts))?;
+    Some((rule, rule.needs.of(facts.language)))
 }
 
 #[cfg(test)]
@@ -154,6 +186,10 @@ mod tests {
             name: format!("rule {n}"),
             when,
             queue_id: queue(n),
+            needs: Demands {
+                language: n == 2,
+                ..Default::default()
+            },
         }
     }
 
@@ -202,12 +238,44 @@ mod tests {
             (facts("mail", Severity::B, "ptx", Plan::Premium, &vip), 3),
             (facts("mail", Severity::B, "en", Plan::Standard, &vip), 4),
         ] {
-            assert_eq!(
-                route(&rules, &facts).unwrap().queue_id,
-                queue(expected),
-                "{facts:?}"
-            );
+            let (rule, needs) = route(&rules, &facts).unwrap();
+            assert_eq!(rule.queue_id, queue(expected), "{facts:?}");
+            let language = (expected == 2).then(|| "pt-BR".to_owned());
+            assert_eq!(needs.language, language, "{facts:?}");
         }
         assert!(route(&rules[..3], &facts("x", Severity::D, "en", Plan::Standard, &[])).is_none());
+    }
+
+    #[test]
+    fn a_rule_that_is_passed_over_says_by_which_field() {
+        let when = Condition {
+            service: Some(vec!["mail".into()]),
+            severity: Some(vec![Severity::A, Severity::B]),
+            incident: Some(vec![Id::from_uuid(uuid::Uuid::from_u128(7))]),
+            tags: Some(vec!["vip".into()]),
+            ..Default::default()
+        };
+        let facts = |service, severity, incident: Option<u128>, tags| Facts {
+            service,
+            region: "europe",
+            severity,
+            plan: Plan::Standard,
+            language: "en",
+            channel: Channel::Email,
+            incident: incident.map(|id| Id::from_uuid(uuid::Uuid::from_u128(id))),
+            tags,
+        };
+        let vip = ["big".to_owned(), "vip".to_owned()];
+        for (facts, misfit) in [
+            (facts("mail", Severity::B, Some(7), vip.as_slice()), None),
+            (facts("chat", Severity::C, None, &[]), Some(Field::Service)),
+            (facts("mail", Severity::C, None, &vip), Some(Field::Severity)),
+            (facts("mail", Severity::A, None, &vip), Some(Field::Incident)),
+            (facts("mail", Severity::A, Some(8), &vip), Some(Field::Incident)),
+            (facts("mail", Severity::A, Some(7), &vip[..1]), Some(Field::Tags)),
+        ] {
+            assert_eq!(when.misfit(&facts), misfit, "{facts:?}");
+            assert!(Condition::default().fits(&facts));
+        }
     }
 }

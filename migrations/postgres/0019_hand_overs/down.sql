@@ -1,0 +1,4 @@
+DROP INDEX sla_clocks_due;
+DROP TABLE queue_watches;
+DROP TABLE last_words;
+DROP TABLE hand_overs;

@@ -1,0 +1,132 @@
+//! What the desk itself is told at once: a new request that is urgent, a clock that runs out or has, a promised update
+//! that is missing. It goes before bulk mail, on behalf of the provider: no tenant sees whom it went to.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::account_mail::recipient_of;
+use crate::db::{Connection, Moment, PROVIDER, PersonId, QueueId};
+use crate::identity::{self, Person, Role};
+use crate::journal::{Event, EventKind};
+use crate::mail::{Delivery, DeliveryKind, Priority};
+use crate::problem::Problem;
+use crate::queues::routing::Severity;
+use crate::queues::{self, duty};
+use crate::requests::Request;
+
+/// The mail to the desk that an event of a request makes.
+pub fn of_request(
+    conn: &mut Connection,
+    request: &Request,
+    event: &Event,
+    now: Moment,
+) -> Result<Vec<Delivery>, Problem> {
+    let is_urgent = matches!(request.severity, Severity::A | Severity::B);
+    let (kind, people) = match event.kind {
+        EventKind::RequestFiled if is_urgent => (DeliveryKind::UrgentRequest, team(conn, request, now)?),
+        EventKind::SlaWarned => (DeliveryKind::SlaWarned, responsible(conn, request, now)?),
+        EventKind::SlaBreached => (DeliveryKind::SlaBreached, responsible(conn, request, now)?),
+        EventKind::RequestEscalated if tells_lead(event) => {
+            (DeliveryKind::RequestEscalated, leads(conn, now)?)
+        }
+        _ => return Ok(Vec::new()),
+    };
+    let delivery = |person: Person| Delivery {
+        request_id: Some(request.id),
+        ..Delivery::new(
+            event.id,
+            kind,
+            recipient_of(PROVIDER, person),
+            Priority::Request,
+            now,
+        )
+    };
+    Ok(people.into_iter().map(delivery).collect())
+}
+
+/// The mail to the desk that an event of an incident makes.
+pub fn of_incident(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Delivery>, Problem> {
+    let kind = match event.kind {
+        EventKind::PromiseWarned => DeliveryKind::PromiseWarned,
+        EventKind::PromiseMissed => DeliveryKind::PromiseMissed,
+        _ => return Ok(Vec::new()),
+    };
+    let mut people = identity::store::staff(conn, &[Role::IncidentManager])?;
+    if people.is_empty() {
+        people = identity::store::staff(conn, &[Role::Operator])?;
+    }
+    // It names the incident to nobody who would have to hear of its end: so it is not the incident's in the ledger.
+    let delivery = |person: Person| {
+        Delivery::new(
+            event.id,
+            kind,
+            recipient_of(PROVIDER, person),
+            Priority::Request,
+            now,
+        )
+    };
+    Ok(people.into_iter().map(delivery).collect())
+}
+
+/// The mail to the desk that an event of a queue makes: a hand-over, to the team that is there then.
+pub fn of_queue(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Delivery>, Problem> {
+    if event.kind != EventKind::ShiftHandedOver {
+        return Ok(Vec::new());
+    }
+    let people = on_duty(conn, event.subject_id.of(), now)?;
+    let delivery = |person: Person| {
+        let to = recipient_of(PROVIDER, person);
+        Delivery::new(
+            event.id,
+            DeliveryKind::ShiftHandedOver,
+            to,
+            Priority::Request,
+            now,
+        )
+    };
+    Ok(people.into_iter().map(delivery).collect())
+}
+
+/// Who is on duty in the queue of a request.
+fn team(conn: &mut Connection, request: &Request, at: Moment) -> Result<Vec<Person>, Problem> {
+    on_duty(conn, request.queue_id, at)
+}
+
+/// Who is on duty in a queue.
+fn on_duty(conn: &mut Connection, queue: QueueId, at: Moment) -> Result<Vec<Person>, Problem> {
+    let team: BTreeSet<PersonId> = duty::team(conn, queue, at)?.into_iter().collect();
+    let roles = [Role::Agent, Role::Lead, Role::Operator];
+    let mut people = identity::store::staff(conn, &roles)?;
+    people.retain(|person| team.contains(&person.id));
+    Ok(people)
+}
+
+/// Whether a step of the ladder leads to the lead.
+fn tells_lead(event: &Event) -> bool {
+    event.data.0.pointer("/internal/tells").and_then(Value::as_str) == Some("lead")
+}
+
+/// The leads who are on duty in any queue, else all of them.
+fn leads(conn: &mut Connection, at: Moment) -> Result<Vec<Person>, Problem> {
+    let mut on_duty = BTreeSet::new();
+    for queue in queues::store::all(conn)? {
+        on_duty.extend(duty::team(conn, queue.id, at)?);
+    }
+    let leads = identity::store::staff(conn, &[Role::Lead])?;
+    let (there, elsewhere): (Vec<Person>, Vec<Person>) =
+        leads.into_iter().partition(|lead| on_duty.contains(&lead.id));
+    Ok(if there.is_empty() { elsewhere } else { there })
+}
+
+/// Who is to act on a clock: the assignee while on duty, else who is on duty in the queue, else the leads.
+fn responsible(conn: &mut Connection, request: &Request, at: Moment) -> Result<Vec<Person>, Problem> {
+    let mut team = team(conn, request, at)?;
+    if team.is_empty() {
+        return identity::store::staff(conn, &[Role::Lead]);
+    }
+    if team.iter().any(|person| Some(person.id) == request.assignee_id) {
+        team.retain(|person| Some(person.id) == request.assignee_id);
+    }
+    Ok(team)
+}
