@@ -143,7 +143,7 @@ fn change(
     if let Some((queue, drops)) = to {
         after.queue_id = queue;
         if drops {
-            after.needs = Json::of(&Needs::default());
+            after.needs = Json::of(Needs::default());
         }
     }
     prepare(&before, &mut after, board.now());

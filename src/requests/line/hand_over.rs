@@ -3,6 +3,7 @@
 //! them, and goes to the line when it comes back; what was given to somebody off duty stays with them too.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use diesel::prelude::*;
 use serde_json::json;
@@ -32,10 +33,11 @@ pub fn off_duty(conn: &mut Connection, now: Moment) -> Result<Option<(QueueId, P
     let mut teams: HashMap<QueueId, Vec<PersonId>> = HashMap::new();
     for (queue, person) in hands {
         let Some(person) = person else { continue };
-        if !teams.contains_key(&queue) {
-            teams.insert(queue, duty::team(conn, queue, now)?);
-        }
-        if !teams.get(&queue).is_some_and(|team| team.contains(&person)) {
+        let team = match teams.entry(queue) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(duty::team(conn, queue, now)?),
+        };
+        if !team.contains(&person) {
             return Ok(Some((queue, person)));
         }
     }
