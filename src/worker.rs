@@ -23,6 +23,7 @@ use crate::mail::{self, Dispatcher, Step};
 use crate::notify::{audience, cascade, own_mail};
 use crate::problem::Problem;
 use crate::requests::hand_overs::digest;
+use crate::requests::line::board::Board;
 use crate::requests::line::{climb, hand_over, push};
 use crate::{incidents, queues, requests};
 
@@ -343,11 +344,12 @@ struct Watched {
 
 impl Watched {
     fn look(conn: &mut Connection, now: Moment) -> Result<Self, Problem> {
+        let mut board = Board::at(conn, now)?;
         Ok(Self {
-            off_duty: hand_over::off_duty(conn, now)?,
-            climbs: climb::any(conn, now)?,
-            push: push::next(conn, now)?,
-            unseen: digest::unseen(conn, now)?,
+            off_duty: hand_over::off_duty(conn, &mut board)?,
+            climbs: climb::any(conn, &mut board)?,
+            push: push::next(conn, &mut board)?,
+            unseen: digest::unseen(conn, &board)?,
         })
     }
 }

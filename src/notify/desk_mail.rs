@@ -11,9 +11,10 @@ use crate::identity::{self, Person, Role};
 use crate::journal::{Event, EventKind};
 use crate::mail::{Delivery, DeliveryKind, Priority};
 use crate::problem::Problem;
+use crate::queues::duty;
 use crate::queues::routing::Severity;
-use crate::queues::{self, duty};
 use crate::requests::Request;
+use crate::requests::line::board::Board;
 
 /// The mail to the desk that an event of a request makes.
 pub fn of_request(
@@ -24,7 +25,9 @@ pub fn of_request(
 ) -> Result<Vec<Delivery>, Problem> {
     let is_urgent = matches!(request.severity, Severity::A | Severity::B);
     let (kind, people) = match event.kind {
-        EventKind::RequestFiled if is_urgent => (DeliveryKind::UrgentRequest, team(conn, request, now)?),
+        EventKind::RequestFiled if is_urgent => {
+            (DeliveryKind::UrgentRequest, on_duty(conn, request.queue_id, now)?)
+        }
         EventKind::SlaWarned => (DeliveryKind::SlaWarned, responsible(conn, request, now)?),
         EventKind::SlaBreached => (DeliveryKind::SlaBreached, responsible(conn, request, now)?),
         EventKind::RequestEscalated if tells_lead(event) => {
@@ -32,17 +35,11 @@ pub fn of_request(
         }
         _ => return Ok(Vec::new()),
     };
-    let delivery = |person: Person| Delivery {
-        request_id: Some(request.id),
-        ..Delivery::new(
-            event.id,
-            kind,
-            recipient_of(PROVIDER, person),
-            Priority::Request,
-            now,
-        )
-    };
-    Ok(people.into_iter().map(delivery).collect())
+    let mut rows = deliveries(event, kind, people, now);
+    for row in &mut rows {
+        row.request_id = Some(request.id);
+    }
+    Ok(rows)
 }
 
 /// The mail to the desk that an event of an incident makes.
@@ -57,16 +54,7 @@ pub fn of_incident(conn: &mut Connection, event: &Event, now: Moment) -> Result<
         people = identity::store::staff(conn, &[Role::Operator])?;
     }
     // It names the incident to nobody who would have to hear of its end: so it is not the incident's in the ledger.
-    let delivery = |person: Person| {
-        Delivery::new(
-            event.id,
-            kind,
-            recipient_of(PROVIDER, person),
-            Priority::Request,
-            now,
-        )
-    };
-    Ok(people.into_iter().map(delivery).collect())
+    Ok(deliveries(event, kind, people, now))
 }
 
 /// The mail to the desk that an event of a queue makes: a hand-over, to the team that is there then.
@@ -75,22 +63,16 @@ pub fn of_queue(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec
         return Ok(Vec::new());
     }
     let people = on_duty(conn, event.subject_id.of(), now)?;
-    let delivery = |person: Person| {
-        let to = recipient_of(PROVIDER, person);
-        Delivery::new(
-            event.id,
-            DeliveryKind::ShiftHandedOver,
-            to,
-            Priority::Request,
-            now,
-        )
-    };
-    Ok(people.into_iter().map(delivery).collect())
+    Ok(deliveries(event, DeliveryKind::ShiftHandedOver, people, now))
 }
 
-/// Who is on duty in the queue of a request.
-fn team(conn: &mut Connection, request: &Request, at: Moment) -> Result<Vec<Person>, Problem> {
-    on_duty(conn, request.queue_id, at)
+/// A message about an event to each of these people.
+fn deliveries(event: &Event, kind: DeliveryKind, people: Vec<Person>, now: Moment) -> Vec<Delivery> {
+    let delivery = |person| {
+        let to = recipient_of(PROVIDER, person);
+        Delivery::new(event.id, kind, to, Priority::Request, now)
+    };
+    people.into_iter().map(delivery).collect()
 }
 
 /// Who is on duty in a queue.
@@ -109,19 +91,16 @@ fn tells_lead(event: &Event) -> bool {
 
 /// The leads who are on duty in any queue, else all of them.
 fn leads(conn: &mut Connection, at: Moment) -> Result<Vec<Person>, Problem> {
-    let mut on_duty = BTreeSet::new();
-    for queue in queues::store::all(conn)? {
-        on_duty.extend(duty::team(conn, queue.id, at)?);
+    let there = Board::at(conn, at)?.leads(conn)?;
+    if there.is_empty() {
+        return identity::store::staff(conn, &[Role::Lead]);
     }
-    let leads = identity::store::staff(conn, &[Role::Lead])?;
-    let (there, elsewhere): (Vec<Person>, Vec<Person>) =
-        leads.into_iter().partition(|lead| on_duty.contains(&lead.id));
-    Ok(if there.is_empty() { elsewhere } else { there })
+    Ok(there)
 }
 
 /// Who is to act on a clock: the assignee while on duty, else who is on duty in the queue, else the leads.
 fn responsible(conn: &mut Connection, request: &Request, at: Moment) -> Result<Vec<Person>, Problem> {
-    let mut team = team(conn, request, at)?;
+    let mut team = on_duty(conn, request.queue_id, at)?;
     if team.is_empty() {
         return identity::store::staff(conn, &[Role::Lead]);
     }

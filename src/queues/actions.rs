@@ -81,14 +81,16 @@ pub fn replace_shifts(
 ) -> Result<QueueView, Problem> {
     caller.require(Right::ManageQueues)?;
     lock::shared(conn, coverage::rosters())?;
-    lock::exclusive(conn, lock::Key::of(id))?;
-    let mut queue = store::find(conn, id)?.ok_or_else(|| Problem::not_found("queue"))?;
-    caller.if_match.require(queue.version, "")?;
+    let before = store::locked(conn, id)?;
+    caller.if_match.require(before.version, "")?;
     let now = caller.now();
     let shifts = rows(conn, id, &form.shifts, now)?;
-    store::save_version(conn, &queue, now)?;
-    queue.version += 1;
-    queue.updated_at = now;
+    let queue = Queue {
+        version: before.version + 1,
+        updated_at: now,
+        ..before.clone()
+    };
+    store::save(conn, &queue, before.version)?;
     let from = described(conn, id)?;
     coverage::keeping(conn, std::slice::from_ref(&queue), now, |conn| {
         store::replace_shifts(conn, id, &shifts)
@@ -106,7 +108,7 @@ fn described(conn: &mut Connection, id: QueueId) -> Result<Value, Problem> {
 }
 
 /// Writes the next event of a queue.
-pub(super) fn record(
+pub fn record(
     conn: &mut Connection,
     caller: &Caller,
     queue: &Queue,

@@ -63,8 +63,7 @@ pub fn change(
     // Names and fallbacks are rules over all queues, and what routing leads to is one over queues and rules.
     lock::exclusive(conn, lock::Key::named("queues"))?;
     routing::actions::lock(conn)?;
-    lock::exclusive(conn, lock::Key::of(id))?;
-    let before = store::find(conn, id)?.ok_or_else(|| Problem::not_found("queue"))?;
+    let before = store::locked(conn, id)?;
     caller.if_match.require(before.version, "")?;
     let now = caller.now();
     let after = Queue {
@@ -79,7 +78,9 @@ pub fn change(
     check(conn, &after)?;
     coverage::prove(conn, &before, &after, now)?;
     store::save(conn, &after, before.version)?;
-    findings::renew(conn, id, now)?;
+    if coverage::is_other_promise(&before, &after) {
+        findings::renew(conn, id, now)?;
+    }
     let mut data = journal::changes(described(&before), described(&after));
     if let Some(data) = data.as_object_mut() {
         data.insert("name".to_owned(), json!(after.name));

@@ -104,9 +104,17 @@ fn unwaived(conn: &mut Connection, queue: QueueId, gaps: Vec<Gap>, now: Moment) 
         .collect())
 }
 
+/// Whether a change of a queue, and not of who works in it, can change its gaps.
+pub(super) fn is_other_promise(before: &Queue, after: &Queue) -> bool {
+    (before.always_on, before.minimum) != (after.always_on, after.minimum)
+}
+
 /// 422 with every gap that a queue has by what it is now and had not by what it was. The caller holds its lock; `after`
 /// need not be saved yet, and may be new.
 pub fn prove(conn: &mut Connection, before: &Queue, after: &Queue, now: Moment) -> Result<(), Problem> {
+    if !is_other_promise(before, after) {
+        return Ok(());
+    }
     let old = forbidden(conn, before, now)?;
     let new = forbidden(conn, after, now)?;
     refuse_added(conn, after, (&old, new), now)

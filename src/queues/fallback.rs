@@ -48,6 +48,20 @@ impl Fallbacks {
         self.0.get(&id).copied()
     }
 
+    /// The fallback of a queue, the fallback of that, and so on; each once, and never the queue itself.
+    pub fn of(&self, id: QueueId) -> Vec<QueueId> {
+        let mut chain = vec![id];
+        let mut at = id;
+        while let Some(next) = self.find(at).and_then(|link| link.next) {
+            if chain.contains(&next) {
+                break;
+            }
+            chain.push(next);
+            at = next;
+        }
+        chain.split_off(1)
+    }
+
     /// Where this queue leads. One that is always on leads to itself.
     pub fn end(&self, mut id: QueueId) -> End {
         let mut seen = HashSet::new();

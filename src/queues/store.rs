@@ -5,19 +5,24 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 
 use super::fallback::{Fallbacks, Link};
-use super::findings::FindingView;
+use super::findings::{self, FindingView};
 use super::ladder::Ladder;
 use super::model::{Queue, QueueView, Shift, ShiftView};
 use super::rotation::Rotation;
-use super::{duty, findings};
 use crate::db::schema::{memberships, queue_findings, queues, roster_overrides, shift_members, shifts};
-use crate::db::{Connection, Json, Moment, PROVIDER, PersonId, QueueId, ShiftId, on_each};
+use crate::db::{Connection, Json, PROVIDER, PersonId, QueueId, ShiftId, lock, on_each};
 use crate::identity::Role;
 use crate::problem::Problem;
 
 /// The queue of this id.
 pub fn find(conn: &mut Connection, id: QueueId) -> Result<Option<Queue>, Problem> {
     Ok(on_each!(conn, conn => queues::table.find(id).select(Queue::as_select()).first(conn)).optional()?)
+}
+
+/// The queue of this id, locked until the end of the transaction and read under that lock.
+pub fn locked(conn: &mut Connection, id: QueueId) -> Result<Queue, Problem> {
+    lock::exclusive(conn, lock::Key::of(id))?;
+    find(conn, id)?.ok_or_else(|| Problem::not_found("queue"))
 }
 
 /// Every queue, by id.
@@ -142,16 +147,6 @@ pub fn watched(conn: &mut Connection) -> Result<Vec<Queue>, Problem> {
         .load(conn)?)
 }
 
-/// Whether somebody is on duty in a queue at an instant.
-pub fn is_on_duty(
-    conn: &mut Connection,
-    queue: QueueId,
-    person: PersonId,
-    at: Moment,
-) -> Result<bool, Problem> {
-    duty::includes(conn, queue, person, at)
-}
-
 /// Adds a queue.
 pub fn create(conn: &mut Connection, queue: &Queue) -> Result<(), Problem> {
     diesel::insert_into(queues::table).values(queue).execute(conn)?;
@@ -189,21 +184,6 @@ pub fn ladders(conn: &mut Connection) -> Result<Vec<(QueueId, String, Ladder)>, 
         }
     }
     Ok(ladders)
-}
-
-/// Saves that a queue changed, guarded by its version.
-pub fn save_version(conn: &mut Connection, queue: &Queue, now: Moment) -> Result<(), Problem> {
-    let row = queues::table
-        .filter(queues::id.eq(queue.id))
-        .filter(queues::version.eq(queue.version));
-    let changed = diesel::update(row)
-        .set((queues::version.eq(queue.version + 1), queues::updated_at.eq(now)))
-        .execute(conn)?;
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(Problem::lost_race())
-    }
 }
 
 /// Puts these shifts in the place of all that a queue has.

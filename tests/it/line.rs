@@ -52,6 +52,14 @@ async fn stage() -> Stage {
     Stage::set_with(|settings| settings.access_token_lifetime = TimeDelta::days(1)).await
 }
 
+/// These, and nobody else, work in the queue of the stage, around the clock.
+async fn staff(stage: &Stage, members: &[&User]) {
+    let members: Vec<&str> = members.iter().map(|member| member.id.as_str()).collect();
+    let shifts = json!({"shifts": always_on("", &members)["shifts"]});
+    let place = format!("{}/shifts", path(&stage.queue));
+    stage.desk.operator.put(&place, shifts).await.ok();
+}
+
 /// What happened to a request, in order.
 async fn kinds(user: &User, of: &Value) -> Vec<String> {
     let events = user
@@ -222,13 +230,7 @@ async fn an_agent_takes_what_it_knows_and_has_room_for() {
     ]});
     desk.operator.put("/v1/routing-rules", rules).await.ok();
     let ben = desk.staff("ben", "agent").await;
-    desk.operator
-        .put(
-            &format!("{}/shifts", path(queue)),
-            json!({"shifts": always_on("", &[&ada.id, &ben.id])["shifts"]}),
-        )
-        .await
-        .ok();
+    staff(&stage, &[ada, &ben]).await;
     let agent = |of: &User| format!("/v1/agents/{}", of.id);
     let dns = json!({"skills": [{"kind": "skill", "name": "dns", "level": 3}]});
     lea.patch(&agent(&ben), dns).await.ok();
@@ -390,11 +392,7 @@ async fn who_can_be_reached_by_nobody_is_shown_and_counted() {
     );
     bob.get("/v1/reports/stranded").await.refused(403, "forbidden");
     // Somebody comes: nobody is stranded, and what Ada had is back in the line.
-    let shifts = json!({"shifts": always_on("", &[&lea.id])["shifts"]});
-    desk.operator
-        .put(&format!("{}/shifts", path(queue)), shifts)
-        .await
-        .ok();
+    staff(&stage, &[&lea]).await;
     desk.drain().await;
     assert!(stranded(&lea).await.is_empty());
     assert_eq!(claims(&lea, queue).await["status"], "in_progress");
@@ -410,14 +408,7 @@ async fn work_is_given_out_evenly_by_many_at_once() {
     for name in ["ben", "cyd", "dan"] {
         agents.push(stage.desk.staff(name, "agent").await);
     }
-    let members: Vec<&str> = agents.iter().map(|agent| agent.id.as_str()).collect();
-    let shifts = json!({"shifts": always_on("", &members)["shifts"]});
-    stage
-        .desk
-        .operator
-        .put(&format!("{}/shifts", path(&stage.queue)), shifts)
-        .await
-        .ok();
+    staff(&stage, &agents.iter().collect::<Vec<_>>()).await;
     stage
         .desk
         .operator

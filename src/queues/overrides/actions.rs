@@ -104,8 +104,7 @@ pub fn remove(conn: &mut Connection, caller: &Caller, id: QueueId, given: Overri
 /// The queue, locked: it may get people.
 fn locked(conn: &mut Connection, id: QueueId) -> Result<Queue, Problem> {
     lock::shared(conn, coverage::rosters())?;
-    lock::exclusive(conn, lock::Key::of(id))?;
-    queues::store::find(conn, id)?.ok_or_else(|| Problem::not_found("queue"))
+    queues::store::locked(conn, id)
 }
 
 /// 422 for whoever is named and is no agent.

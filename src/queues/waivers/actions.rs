@@ -4,12 +4,11 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{NewWaiver, Waiver, WaiverView, store};
-use crate::db::{Connection, Id, Json, QueueId, WaiverId, lock};
+use crate::db::{Connection, Id, Json, QueueId, WaiverId};
 use crate::identity::{Caller, Right};
 use crate::journal::EventKind;
 use crate::problem::Problem;
 use crate::queues::actions::record;
-use crate::queues::model::Queue;
 use crate::queues::{self, findings};
 
 /// How long a waiver holds at most: as far as queues are proved.
@@ -23,7 +22,7 @@ pub fn grant(
     form: &NewWaiver,
 ) -> Result<WaiverView, Problem> {
     caller.require(Right::ManageQueues)?;
-    let queue = locked(conn, id)?;
+    let queue = queues::store::locked(conn, id)?;
     let now = caller.now();
     if form.until <= now || form.until.since(now) > LONGEST {
         return Err(Problem::invalid("/until", "must be within the next 400 days"));
@@ -47,16 +46,11 @@ pub fn grant(
 /// Takes a waiver away: what it let through stays, and is found.
 pub fn revoke(conn: &mut Connection, caller: &Caller, id: QueueId, given: WaiverId) -> Result<(), Problem> {
     caller.require(Right::ManageQueues)?;
-    let queue = locked(conn, id)?;
+    let queue = queues::store::locked(conn, id)?;
     let waiver = store::find(conn, id, given)?.ok_or_else(|| Problem::not_found("waiver"))?;
     let now = caller.now();
     store::remove(conn, waiver.id)?;
     let data = json!({"name": queue.name, "from": Json::of(WaiverView::from(waiver))});
     findings::renew(conn, id, now)?;
     record(conn, caller, &queue, (EventKind::WaiverRevoked, data), now)
-}
-
-fn locked(conn: &mut Connection, id: QueueId) -> Result<Queue, Problem> {
-    lock::exclusive(conn, lock::Key::of(id))?;
-    queues::store::find(conn, id)?.ok_or_else(|| Problem::not_found("queue"))
 }

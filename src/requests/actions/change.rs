@@ -6,7 +6,7 @@ use crate::db::{Connection, Id, Moment};
 use crate::identity::{Caller, Right};
 use crate::journal::{self, Actor, Event, EventKind, Reader, SubjectKind};
 use crate::problem::{Code, Problem};
-use crate::queues;
+use crate::queues::duty;
 use crate::requests::lifecycle::{self, Refusal, Status, Verb};
 use crate::requests::line;
 use crate::requests::model::{Comment, Request, Visibility};
@@ -67,7 +67,7 @@ impl<'a> Change<'a> {
     /// Where `verb` would lead.
     pub fn check(&self, conn: &mut Connection, verb: Verb) -> Result<Status, Problem> {
         let hands = match self.request.assignee_id {
-            Some(assignee) => queues::store::is_on_duty(conn, self.request.queue_id, assignee, self.now)?,
+            Some(assignee) => duty::includes(conn, self.request.queue_id, assignee, self.now)?,
             None => false,
         };
         Ok(lifecycle::next(self.request.status, verb, hands)?)
@@ -213,14 +213,7 @@ pub fn tell(
     readers: &[Reader],
 ) -> Result<(), Problem> {
     let is_other_due = sla::follow(conn, before, after, event)?;
-    let due = match after.status {
-        Status::Queued => sla::due(conn, after.tenant_id, after.id)?,
-        _ => None,
-    };
-    line::follow(conn, before, after, event, due)?;
-    if is_other_due && after.status == Status::Queued {
-        line::set_due(conn, after, due)?;
-    }
+    line::follow(conn, before, after, event, is_other_due)?;
     journal::record(conn, event, readers)
 }
 

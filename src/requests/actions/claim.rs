@@ -63,12 +63,7 @@ pub fn claim(
     caller.require(Right::WorkRequests)?;
     found.ok_or_else(|| Problem::not_found("queue"))?;
     let now = caller.now();
-    if !queues::store::is_on_duty(conn, queue, caller.person(), now)? {
-        return Err(Problem::new(
-            Code::NotOnDuty,
-            "no shift of yours in this queue runs now",
-        ));
-    }
+    hands::require_duty(conn, queue, caller.person(), now)?;
     // One claimer of a line at a time: else all of them wait for the same row, and then for the next one.
     lock::exclusive(conn, lock::Key::of(queue))?;
     let agent = hands::of(conn, caller.person())?;
@@ -99,7 +94,7 @@ pub fn claim(
                 return Ok(None);
             };
             for candidate in candidates {
-                if !agent.fits(&line::needs_of(&candidate)?) {
+                if !agent.fits(&line::needs_of(&candidate.needs)?) {
                     continue;
                 }
                 match take(conn, caller, &candidate, now)? {

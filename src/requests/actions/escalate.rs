@@ -1,10 +1,9 @@
 //! Escalating: the next step of the ladder, now and by hand.
 
-use chrono::TimeDelta;
 use serde_json::json;
 
 use super::change::Change;
-use crate::db::Connection;
+use crate::db::{Connection, Moment};
 use crate::identity::{Caller, Right};
 use crate::journal::{EventKind, Reader};
 use crate::problem::Problem;
@@ -15,9 +14,6 @@ use crate::requests::line::{self, Waiting};
 use crate::requests::model::{Note, Request, Visibility};
 use crate::requests::store::Key;
 
-/// Every step of a ladder comes within this time.
-const LONGEST: TimeDelta = TimeDelta::days(7);
-
 /// Takes the next step of the ladder: to another queue, and into its line; or the lead is told, as also when the ladder
 /// has no step left. A body is an internal note: the customer is not told who cannot help.
 pub fn escalate(conn: &mut Connection, caller: &Caller, key: &Key, form: &Note) -> Result<Request, Problem> {
@@ -26,11 +22,8 @@ pub fn escalate(conn: &mut Connection, caller: &Caller, key: &Key, form: &Note) 
     // Refuses what is over, whatever the step.
     change.check(conn, Verb::Transfer)?;
     let mut row = way(conn, &change.request, change.now)?;
-    let since = row.home_since;
-    row.home_since = since.min(change.now.minus(LONGEST));
     let mut board = Board::at(conn, change.now)?;
-    let next = board.next(conn, &row)?;
-    row.home_since = since;
+    let next = board.next(conn, &row, true)?;
     let from = change.request.queue_id;
     match next {
         Next::Move { to, taken, .. } => {
@@ -47,7 +40,11 @@ pub fn escalate(conn: &mut Connection, caller: &Caller, key: &Key, form: &Note) 
             change.note_internal("tells", json!("lead"));
         }
     }
-    row.next_step_at = board.due(row.home_queue_id, since, usize::try_from(row.steps).unwrap_or(0))?;
+    row.next_step_at = board.due(
+        row.home_queue_id,
+        row.home_since,
+        usize::try_from(row.steps).unwrap_or(0),
+    )?;
     if let Some(body) = form.body.as_deref() {
         change.comment(conn, body, Visibility::Internal)?;
     }
@@ -57,7 +54,7 @@ pub fn escalate(conn: &mut Connection, caller: &Caller, key: &Key, form: &Note) 
 }
 
 /// How far a request has come on its ladder; what stands in no line begins at the foot of its queue's.
-fn way(conn: &mut Connection, request: &Request, now: crate::db::Moment) -> Result<Waiting, Problem> {
+fn way(conn: &mut Connection, request: &Request, now: Moment) -> Result<Waiting, Problem> {
     match line::store::find(conn, request.tenant_id, request.id)? {
         Some(row) => Ok(row),
         None => line::beginning(conn, request, now),

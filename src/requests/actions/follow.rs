@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::change::{event, prepare, tell};
+use super::change::{save, tell};
 use crate::db::{Connection, Moment};
 use crate::journal::{Actor, EventKind};
 use crate::problem::Problem;
@@ -82,13 +82,11 @@ fn change_each(
     for before in rows {
         let mut after = before.clone();
         change(&mut after);
-        prepare(&before, &mut after, now);
-        store::save(conn, &after, before.revision)?;
         let mut data = json!({});
         if before.status != after.status {
             data = json!({"from": before.status, "to": after.status, "cause": after.resolution_cause});
         }
-        let event = event(&after, kind, &actor, now, data);
+        let event = save(conn, &before, &mut after, kind, &actor, now, data)?;
         tell(conn, Some(&before), &after, &event, &[])?;
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! Who may be given a request: whoever has room for it.
 
-use crate::db::{Connection, Moment, PersonId, lock};
+use crate::db::{Connection, Moment, PersonId, QueueId, lock};
 use crate::problem::{Code, Problem};
-use crate::queues;
 use crate::queues::agents::{self, Agent};
+use crate::queues::duty;
 use crate::requests::model::Request;
 use crate::requests::store;
 
@@ -14,6 +14,20 @@ pub fn of(conn: &mut Connection, person: PersonId) -> Result<Agent, Problem> {
     Ok(found.unwrap_or_else(|| Agent::new(person)))
 }
 
+/// Refuses what only those do who are on duty in a queue.
+pub fn require_duty(
+    conn: &mut Connection,
+    queue: QueueId,
+    person: PersonId,
+    now: Moment,
+) -> Result<(), Problem> {
+    if duty::includes(conn, queue, person, now)? {
+        return Ok(());
+    }
+    let detail = "no shift of yours in this queue runs now";
+    Err(Problem::new(Code::NotOnDuty, detail))
+}
+
 /// Refuses to give a request to somebody who has no room for it; whether they are on duty in its queue. To give it to
 /// somebody who is off duty is a lead's decision, and stands.
 pub fn require_room(
@@ -22,7 +36,7 @@ pub fn require_room(
     person: PersonId,
     now: Moment,
 ) -> Result<bool, Problem> {
-    let is_on_duty = queues::store::is_on_duty(conn, request.queue_id, person, now)?;
+    let is_on_duty = duty::includes(conn, request.queue_id, person, now)?;
     let has_it = request.assignee_id == Some(person) && request.is_open;
     let agent = of(conn, person)?;
     let load = store::load(conn, person)?;

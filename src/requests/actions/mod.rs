@@ -7,7 +7,7 @@ mod comment;
 mod escalate;
 mod file;
 mod follow;
-mod hands;
+pub(in crate::requests) mod hands;
 mod link;
 mod move_on;
 

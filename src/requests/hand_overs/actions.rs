@@ -3,36 +3,33 @@
 use serde_json::json;
 
 use super::{HandOver, LastWord, NewLastWords, Said, store};
-use crate::db::{Connection, HandOverId, Id, Moment, PROVIDER, QueueId};
+use crate::db::{Connection, HandOverId, Id, Moment, QueueId};
 use crate::identity::{Caller, Right};
-use crate::journal::{self, Event, EventKind, SubjectKind};
-use crate::problem::{Code, Problem};
-use crate::queues;
+use crate::journal::EventKind;
+use crate::problem::Problem;
+use crate::queues::actions::record;
+use crate::queues::{self, Queue};
+use crate::requests::actions::hands;
 
 /// Leaves words for the next team; it is told them when it comes.
 pub fn leave_words(
     conn: &mut Connection,
     caller: &Caller,
-    queue: QueueId,
+    id: QueueId,
     form: &NewLastWords,
 ) -> Result<Said, Problem> {
-    let now = on_duty(conn, caller, queue)?;
+    let (queue, now) = on_duty(conn, caller, id)?;
     let word = LastWord {
         id: Id::at(now),
-        queue_id: queue,
+        queue_id: queue.id,
         author_id: caller.person(),
         author_name: caller.actor().name,
         body: form.body.clone(),
         at: now,
     };
     store::say(conn, &word)?;
-    tell(
-        conn,
-        caller,
-        queue,
-        (EventKind::LastWordsLeft, json!({"to": {"body": word.body}})),
-        now,
-    )?;
+    let data = json!({"to": {"body": word.body}});
+    record(conn, caller, &queue, (EventKind::LastWordsLeft, data), now)?;
     Ok(Said {
         author: word.author_name,
         body: word.body,
@@ -44,43 +41,26 @@ pub fn leave_words(
 pub fn acknowledge(
     conn: &mut Connection,
     caller: &Caller,
-    queue: QueueId,
+    of: QueueId,
     id: HandOverId,
 ) -> Result<HandOver, Problem> {
     let missing = || Problem::not_found("hand-over");
-    store::find(conn, queue, id)?.ok_or_else(missing)?;
-    let now = on_duty(conn, caller, queue)?;
+    store::find(conn, of, id)?.ok_or_else(missing)?;
+    let (queue, now) = on_duty(conn, caller, of)?;
     let name = caller.actor().name;
     if store::acknowledge(conn, id, (caller.person(), &name), now)? {
         let data = json!({"hand_over_id": id});
-        tell(conn, caller, queue, (EventKind::HandOverAcknowledged, data), now)?;
+        record(conn, caller, &queue, (EventKind::HandOverAcknowledged, data), now)?;
     }
-    store::find(conn, queue, id)?.ok_or_else(missing)
+    store::find(conn, of, id)?.ok_or_else(missing)
 }
 
-/// Now, when the caller is on duty in a queue; else refuses.
-fn on_duty(conn: &mut Connection, caller: &Caller, queue: QueueId) -> Result<Moment, Problem> {
-    let found = queues::store::find(conn, queue)?;
+/// The queue and now, when the caller is on duty in it; else refuses.
+fn on_duty(conn: &mut Connection, caller: &Caller, id: QueueId) -> Result<(Queue, Moment), Problem> {
+    let found = queues::store::find(conn, id)?;
     caller.require(Right::HandOver)?;
-    found.ok_or_else(|| Problem::not_found("queue"))?;
+    let queue = found.ok_or_else(|| Problem::not_found("queue"))?;
     let now = caller.now();
-    if queues::store::is_on_duty(conn, queue, caller.person(), now)? {
-        return Ok(now);
-    }
-    Err(Problem::new(
-        Code::NotOnDuty,
-        "no shift of yours in this queue runs now",
-    ))
-}
-
-fn tell(
-    conn: &mut Connection,
-    caller: &Caller,
-    queue: QueueId,
-    (kind, data): (EventKind, serde_json::Value),
-    now: Moment,
-) -> Result<(), Problem> {
-    let subject = (SubjectKind::Queue, queue);
-    let event = Event::next(kind, subject, PROVIDER, (&caller.actor(), now), data);
-    journal::append(conn, event, &[])
+    hands::require_duty(conn, id, caller.person(), now)?;
+    Ok((queue, now))
 }

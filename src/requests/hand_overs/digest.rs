@@ -13,7 +13,8 @@ use crate::db::{Connection, Id, Json, Moment, PROVIDER, PersonId, QueueId, lock}
 use crate::identity;
 use crate::journal::{self, Actor, Event, EventKind, Reader, SubjectKind};
 use crate::problem::Problem;
-use crate::queues::{self, Queue, duty};
+use crate::queues::duty;
+use crate::requests::line::board::Board;
 use crate::requests::view::PersonView;
 
 /// Deadlines that are less than this away are told of: what one shift has to do.
@@ -24,43 +25,39 @@ const PACE: TimeDelta = TimeDelta::minutes(1);
 const CHUNK: usize = 20;
 
 /// The queues whose teams have not been looked at in this minute.
-pub fn unseen(conn: &mut Connection, now: Moment) -> Result<Vec<QueueId>, Problem> {
+pub fn unseen(conn: &mut Connection, board: &Board) -> Result<Vec<QueueId>, Problem> {
     let seen: HashMap<QueueId, Moment> = store::watches(conn)?.into_iter().collect();
     let minute = |at: Moment| at.utc().timestamp().div_euclid(PACE.num_seconds());
-    let is_unseen = |queue: &Queue| seen.get(&queue.id).is_none_or(|at| minute(*at) < minute(now));
-    let queues = queues::store::all(conn)?.into_iter().filter(is_unseen);
-    Ok(queues.map(|queue| queue.id).take(CHUNK).collect())
+    let is_unseen = |queue: &QueueId| seen.get(queue).is_none_or(|at| minute(*at) < minute(board.now()));
+    Ok(board.queues().into_iter().filter(is_unseen).take(CHUNK).collect())
 }
 
 /// Looks at these queues; how many hand-overs that made.
 pub fn step(conn: &mut Connection, unseen: &[QueueId], now: Moment) -> Result<usize, Problem> {
     let mut made = 0;
-    for queue in unseen {
-        lock::exclusive(conn, lock::Key::of(*queue))?;
-        let Some(queue) = queues::store::find(conn, *queue)? else {
+    for queue in unseen.iter().copied() {
+        lock::exclusive(conn, lock::Key::of(queue))?;
+        let seen = store::seen_until(conn, queue)?;
+        if seen.is_some_and(|seen| seen >= now) {
             continue;
-        };
-        let seen = store::seen_until(conn, queue.id)?.filter(|seen| *seen < now);
+        }
         if let Some(seen) = seen {
-            made += usize::from(look(conn, &queue, seen, now)?);
+            made += usize::from(look(conn, queue, seen, now)?);
         }
-        let known = store::seen_until(conn, queue.id)?;
-        if known.is_none_or(|known| known < now) {
-            store::save_seen(conn, queue.id, known.is_some(), now)?;
-        }
+        store::save_seen(conn, queue, seen.is_some(), now)?;
     }
     Ok(made)
 }
 
-fn look(conn: &mut Connection, queue: &Queue, seen: Moment, now: Moment) -> Result<bool, Problem> {
-    let changes = duty::changes(conn, queue.id, seen, now)?;
+fn look(conn: &mut Connection, queue: QueueId, seen: Moment, now: Moment) -> Result<bool, Problem> {
+    let changes = duty::changes(conn, queue, seen, now)?;
     let Some(change) = changes.into_iter().rev().find(|change| !change.leaves.is_empty()) else {
         return Ok(false);
     };
-    let team = duty::team(conn, queue.id, now)?;
-    let (open, handed_over) = store::counts(conn, queue.id)?;
-    let (due_soon_count, due_soon) = store::due_soon(conn, queue.id, (now, now.plus(SOON)))?;
-    let words: Vec<Said> = store::take_words(conn, queue.id)?
+    let team = duty::team(conn, queue, now)?;
+    let (open, handed_over) = store::counts(conn, queue)?;
+    let (due_soon_count, due_soon) = store::due_soon(conn, queue, (now, now.plus(SOON)))?;
+    let words: Vec<Said> = store::take_words(conn, queue)?
         .into_iter()
         .map(|word| Said {
             author: word.author_name,
@@ -70,7 +67,7 @@ fn look(conn: &mut Connection, queue: &Queue, seen: Moment, now: Moment) -> Resu
         .collect();
     let row = HandOver {
         id: Id::at(now),
-        queue_id: queue.id,
+        queue_id: queue,
         at: change.at,
         leaves: Json::of(people(conn, &change.leaves)?),
         comes: Json::of(people(conn, &team)?),
@@ -87,7 +84,7 @@ fn look(conn: &mut Connection, queue: &Queue, seen: Moment, now: Moment) -> Resu
     let data = json!({
         "hand_over_id": row.id, "at": row.at, "leaves": row.leaves, "comes": row.comes, "open_requests": open,
     });
-    let subject = (SubjectKind::Queue, queue.id);
+    let subject = (SubjectKind::Queue, queue);
     let event = Event::next(
         EventKind::ShiftHandedOver,
         subject,

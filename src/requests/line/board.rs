@@ -1,22 +1,23 @@
 //! Who is there: every queue with its team of now, asked for once each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::next::{self, Answer, Next, Way};
 use super::{Waiting, needs_of};
-use crate::db::{Connection, Moment, PersonId, QueueId};
-use crate::identity::{self, Role};
+use crate::db::{Connection, Moment, QueueId};
+use crate::identity::{self, Person, Role};
 use crate::problem::Problem;
 use crate::queues::agents::{self, Agent};
+use crate::queues::fallback::Fallbacks;
 use crate::queues::routing::Needs;
 use crate::queues::{self, Queue, To, duty};
 
 /// The desk at an instant.
 pub struct Board {
     now: Moment,
-    queues: HashMap<QueueId, Queue>,
+    queues: BTreeMap<QueueId, Queue>,
+    fallbacks: Fallbacks,
     teams: HashMap<QueueId, Vec<Agent>>,
-    leads: Option<bool>,
 }
 
 impl Board {
@@ -25,9 +26,9 @@ impl Board {
         let all = queues::store::all(conn)?;
         Ok(Self {
             now,
+            fallbacks: all.iter().map(|queue| (queue.id, queue.link())).collect(),
             queues: all.into_iter().map(|queue| (queue.id, queue)).collect(),
             teams: HashMap::new(),
-            leads: None,
         })
     }
 
@@ -36,11 +37,14 @@ impl Board {
         self.now
     }
 
-    /// Every queue, by id.
-    pub fn queues(&self) -> Vec<Queue> {
-        let mut queues: Vec<Queue> = self.queues.values().cloned().collect();
-        queues.sort_unstable_by_key(|queue| queue.id);
-        queues
+    /// The ids of all queues, in order.
+    pub fn queues(&self) -> Vec<QueueId> {
+        self.queues.keys().copied().collect()
+    }
+
+    /// A queue.
+    pub fn find(&self, queue: QueueId) -> Option<&Queue> {
+        self.queues.get(&queue)
     }
 
     /// Who is on duty in a queue.
@@ -70,14 +74,14 @@ impl Board {
         })
     }
 
-    /// Where a waiting request goes.
-    pub fn next(&mut self, conn: &mut Connection, row: &Waiting) -> Result<Next, Problem> {
-        let needs = needs_of(row)?;
+    /// Where a waiting request goes; `by_hand` without waiting for the time of a step.
+    pub fn next(&mut self, conn: &mut Connection, row: &Waiting, by_hand: bool) -> Result<Next, Problem> {
+        let needs = needs_of(&row.needs)?;
         let ladder = match self.queues.get(&row.home_queue_id) {
             Some(home) => home.ladder()?,
             None => queues::Ladder::default(),
         };
-        let fallbacks = self.fallbacks(row.queue_id);
+        let fallbacks = self.fallbacks.of(row.queue_id);
         let mut answers = HashMap::new();
         let steps = ladder.queues().map(|(_, queue)| queue);
         let asked: BTreeSet<QueueId> = std::iter::once(row.queue_id)
@@ -88,13 +92,14 @@ impl Board {
             answers.insert(queue, self.answer(conn, queue, &needs)?);
         }
         let tells_lead = ladder.0.iter().any(|step| step.to == To::DutyLead);
-        let has_lead = tells_lead && self.has_lead(conn)?;
+        let has_lead = tells_lead && !self.leads(conn)?.is_empty();
         let way = Way {
             here: row.queue_id,
             since: row.home_since,
             ladder: &ladder,
             taken: usize::try_from(row.steps).unwrap_or(0),
             fallbacks: &fallbacks,
+            by_hand,
         };
         let answer = |queue| answers.get(&queue).copied().unwrap_or(Answer::Nobody);
         Ok(next::next(way, self.now, has_lead, answer))
@@ -102,7 +107,7 @@ impl Board {
 
     /// Whether nobody is on duty in a queue, nor where it falls back to.
     pub fn reaches_nobody(&mut self, conn: &mut Connection, queue: QueueId) -> Result<bool, Problem> {
-        for queue in std::iter::once(queue).chain(self.fallbacks(queue)) {
+        for queue in std::iter::once(queue).chain(self.fallbacks.of(queue)) {
             if !self.team(conn, queue)?.is_empty() {
                 return Ok(false);
             }
@@ -118,33 +123,14 @@ impl Board {
         }
     }
 
-    /// The fallback of a queue, the fallback of that, and so on; each once.
-    fn fallbacks(&self, queue: QueueId) -> Vec<QueueId> {
-        let mut chain = vec![queue];
-        let mut at = queue;
-        while let Some(next) = self.queues.get(&at).and_then(|queue| queue.fallback_queue_id) {
-            if chain.contains(&next) {
-                break;
-            }
-            chain.push(next);
-            at = next;
-        }
-        chain.split_off(1)
-    }
-
-    /// Whether a lead is on duty in any queue.
-    fn has_lead(&mut self, conn: &mut Connection) -> Result<bool, Problem> {
-        if let Some(known) = self.leads {
-            return Ok(known);
-        }
-        let leads = identity::store::staff(conn, &[Role::Lead])?;
-        let leads: BTreeSet<PersonId> = leads.into_iter().map(|lead| lead.id).collect();
-        let mut found = false;
+    /// The leads who are on duty in any queue.
+    pub fn leads(&mut self, conn: &mut Connection) -> Result<Vec<Person>, Problem> {
+        let mut on_duty = BTreeSet::new();
         for queue in self.queues() {
-            let team = self.team(conn, queue.id)?;
-            found = found || team.iter().any(|agent| leads.contains(&agent.person_id));
+            on_duty.extend(self.team(conn, queue)?.iter().map(|agent| agent.person_id));
         }
-        self.leads = Some(found);
-        Ok(found)
+        let mut leads = identity::store::staff(conn, &[Role::Lead])?;
+        leads.retain(|lead| on_duty.contains(&lead.id));
+        Ok(leads)
     }
 }

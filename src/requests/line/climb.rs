@@ -14,7 +14,7 @@ use crate::db::{Connection, Json, Moment, QueueId};
 use crate::journal::{Actor, EventKind, Reader};
 use crate::problem::Problem;
 use crate::queues::routing::Needs;
-use crate::requests::actions::change::{event, prepare, tell};
+use crate::requests::actions::change::{save, tell};
 use crate::requests::lifecycle::Status;
 use crate::requests::store as requests;
 
@@ -22,9 +22,8 @@ use crate::requests::store as requests;
 const CHUNK: usize = 100;
 
 /// Whether anything has to be taken anywhere.
-pub fn any(conn: &mut Connection, now: Moment) -> Result<bool, Problem> {
-    let mut board = Board::at(conn, now)?;
-    Ok(!plan(conn, &mut board, 1)?.is_empty())
+pub fn any(conn: &mut Connection, board: &mut Board) -> Result<bool, Problem> {
+    Ok(!plan(conn, board, 1)?.is_empty())
 }
 
 /// Takes requests where they go; how many.
@@ -43,7 +42,7 @@ fn plan(conn: &mut Connection, board: &mut Board, most: usize) -> Result<Vec<(Wa
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let mut moves = Vec::new();
     for row in store::due(conn, board.now(), limit)? {
-        let next = board.next(conn, &row)?;
+        let next = board.next(conn, &row, false)?;
         moves.push((row, next));
     }
     if !moves.is_empty() {
@@ -54,7 +53,7 @@ fn plan(conn: &mut Connection, board: &mut Board, most: usize) -> Result<Vec<(Wa
             continue;
         }
         for row in store::of_group(conn, &group, limit)? {
-            match board.next(conn, &row)? {
+            match board.next(conn, &row, false)? {
                 Next::Stay(_) | Next::Stranded => {}
                 next => moves.push((row, next)),
             }
@@ -71,9 +70,8 @@ fn plan(conn: &mut Connection, board: &mut Board, most: usize) -> Result<Vec<(Wa
 fn groups(conn: &mut Connection, board: &mut Board) -> Result<Vec<(Group, Answer)>, Problem> {
     let mut all = Vec::new();
     for queue in board.queues() {
-        for group in store::groups(conn, queue.id)? {
-            let needs = serde_json::from_str(&group.needs).map_err(Problem::internal)?;
-            let answer = board.answer(conn, queue.id, &needs)?;
+        for group in store::groups(conn, queue)? {
+            let answer = board.answer(conn, queue, &needs_of(&group.needs)?)?;
             all.push((group, answer));
         }
     }
@@ -104,7 +102,7 @@ fn carry_out(conn: &mut Connection, board: &Board, mut row: Waiting, next: Next)
             )?;
         }
         Next::DropNeeds { to } => {
-            let needs: Needs = needs_of(&row)?;
+            let needs = needs_of(&row.needs)?;
             let why = json!({"internal": {
                 "why": "nobody-on-duty-fits", "from_queue": row.queue_id, "to_queue": to, "dropped": needs,
             }});
@@ -146,9 +144,15 @@ fn change(
             after.needs = Json::of(Needs::default());
         }
     }
-    prepare(&before, &mut after, board.now());
-    requests::save(conn, &after, before.revision)?;
-    let event = event(&after, kind, &Actor::system(), board.now(), data);
+    let event = save(
+        conn,
+        &before,
+        &mut after,
+        kind,
+        &Actor::system(),
+        board.now(),
+        data,
+    )?;
     let (event, readers): (_, &[Reader]) = match kind {
         EventKind::RequestEscalated => (event.internal(), &[Reader::Notify]),
         _ => (event, &[]),
@@ -175,17 +179,8 @@ pub struct Stranded {
 /// step that leads to such a one. There are none while queues that are always on are staffed.
 pub fn stranded(conn: &mut Connection, now: Moment) -> Result<Vec<Stranded>, Problem> {
     let mut board = Board::at(conn, now)?;
-    let names: Vec<(QueueId, String)> = board
-        .queues()
-        .into_iter()
-        .map(|queue| (queue.id, queue.name))
-        .collect();
-    let name = |id: QueueId| {
-        names
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map(|(_, name)| name.clone())
-    };
+    let name =
+        |board: &Board, id: QueueId| board.find(id).map(|queue| queue.name.clone()).unwrap_or_default();
     let mut found = Vec::new();
     for (group, answer) in groups(conn, &mut board)? {
         let row = match answer {
@@ -193,12 +188,12 @@ pub fn stranded(conn: &mut Connection, now: Moment) -> Result<Vec<Stranded>, Pro
             _ => store::of_group(conn, &group, 1)?.pop(),
         };
         let Some(row) = row else { continue };
-        if board.next(conn, &row)? == Next::Stranded {
+        if board.next(conn, &row, false)? == Next::Stranded {
             let (count, waiting_since) = store::count(conn, &group)?;
             found.push(Stranded {
                 queue_id: group.queue_id,
-                queue: name(group.queue_id).unwrap_or_default(),
-                needs: needs_of(&row)?,
+                queue: name(&board, group.queue_id),
+                needs: needs_of(&group.needs)?,
                 count,
                 waiting_since,
             });
@@ -208,7 +203,7 @@ pub fn stranded(conn: &mut Connection, now: Moment) -> Result<Vec<Stranded>, Pro
         if board.reaches_nobody(conn, queue_id)? {
             found.push(Stranded {
                 queue_id,
-                queue: name(queue_id).unwrap_or_default(),
+                queue: name(&board, queue_id),
                 needs: Needs::default(),
                 count,
                 waiting_since: None,

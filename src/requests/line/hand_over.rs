@@ -2,27 +2,24 @@
 //! on duty in its queue hands it over, one event each. What waits for the customer or for something else stays with
 //! them, and goes to the line when it comes back; what was given to somebody off duty stays with them too.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use diesel::prelude::*;
 use serde_json::json;
 
+use super::board::Board;
 use crate::db::schema::service_requests;
 use crate::db::{Connection, Moment, PersonId, QueueId};
 use crate::journal::{Actor, EventKind};
 use crate::problem::Problem;
 use crate::queues::duty;
-use crate::requests::actions::change::{event, prepare, tell};
+use crate::requests::actions::change::{save, tell};
 use crate::requests::lifecycle::{self, Status, Verb};
 use crate::requests::model::Request;
-use crate::requests::store;
 
 /// Requests of one transaction.
 const CHUNK: i64 = 100;
 
 /// Who works in a queue without being on duty there.
-pub fn off_duty(conn: &mut Connection, now: Moment) -> Result<Option<(QueueId, PersonId)>, Problem> {
+pub fn off_duty(conn: &mut Connection, board: &mut Board) -> Result<Option<(QueueId, PersonId)>, Problem> {
     let hands: Vec<(QueueId, Option<PersonId>)> = service_requests::table
         .filter(service_requests::status.eq(Status::InProgress))
         .filter(service_requests::assigned_off_duty.eq(false))
@@ -30,14 +27,10 @@ pub fn off_duty(conn: &mut Connection, now: Moment) -> Result<Option<(QueueId, P
         .distinct()
         .order((service_requests::queue_id, service_requests::assignee_id))
         .load(conn)?;
-    let mut teams: HashMap<QueueId, Vec<PersonId>> = HashMap::new();
     for (queue, person) in hands {
         let Some(person) = person else { continue };
-        let team = match teams.entry(queue) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(duty::team(conn, queue, now)?),
-        };
-        if !team.contains(&person) {
+        let team = board.team(conn, queue)?;
+        if !team.iter().any(|agent| agent.person_id == person) {
             return Ok(Some((queue, person)));
         }
     }
@@ -67,10 +60,9 @@ pub fn step(
         let mut after = before.clone();
         after.status = lifecycle::next(before.status, Verb::Release, false)?;
         after.assignee_id = None;
-        prepare(&before, &mut after, now);
-        store::save(conn, &after, before.revision)?;
         let data = json!({"from": before.status, "to": after.status, "internal": {"from_assignee": person}});
-        let event = event(&after, EventKind::RequestHandedOver, &Actor::system(), now, data);
+        let kind = EventKind::RequestHandedOver;
+        let event = save(conn, &before, &mut after, kind, &Actor::system(), now, data)?;
         tell(conn, Some(&before), &after, &event, &[])?;
     }
     Ok(count)

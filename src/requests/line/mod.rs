@@ -28,6 +28,7 @@ use crate::queues::routing::{Needs, Severity};
 use crate::queues::{self, Queue};
 use crate::requests::lifecycle::Status;
 use crate::requests::model::Request;
+use crate::requests::sla;
 
 /// Why a request stands where it does among those that are as urgent and as severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +92,9 @@ pub fn never() -> Moment {
     last_day.unwrap_or(DateTime::<Utc>::MAX_UTC).into()
 }
 
-/// What a waiting request needs.
-pub fn needs_of(row: &Waiting) -> Result<Needs, Problem> {
-    serde_json::from_str(&row.needs).map_err(Problem::internal)
+/// The needs that a line has as text.
+pub fn needs_of(text: &str) -> Result<Needs, Problem> {
+    serde_json::from_str(text).map_err(Problem::internal)
 }
 
 /// When the step of a queue's ladder is due that comes after so many.
@@ -105,30 +106,31 @@ pub fn step_due(home: &Queue, since: Moment, taken: usize) -> Result<Moment, Pro
     }))
 }
 
-/// Lets the line follow a change of a request: in, out, or where it stood. `due` is its earliest deadline.
+/// Lets the line follow a change of a request: in, out, or where it stood. `is_other_due` says whether its deadlines may
+/// have changed with it.
 pub fn follow(
     conn: &mut Connection,
     before: Option<&Request>,
     after: &Request,
     event: &Event,
-    due: Option<Moment>,
+    is_other_due: bool,
 ) -> Result<(), Problem> {
     let stood = before.filter(|request| request.status == Status::Queued);
     let stands = after.status == Status::Queued;
     match stood {
         Some(stood) if stands && stood.queue_id == after.queue_id => {
-            if stood.severity == after.severity && stood.needs.0 == after.needs.0 {
+            let is_same = stood.severity == after.severity && stood.needs.0 == after.needs.0;
+            if is_same && !is_other_due {
                 return Ok(());
             }
-            let needs = needs_text(after)?;
-            store::save_urgency(conn, after, due.unwrap_or_else(never), needs)
+            stand_anew(conn, after)
         }
         stood => {
             if stood.is_some() {
                 store::leave(conn, after.tenant_id, after.id)?;
             }
             if stands {
-                let row = place(conn, after, event, due)?;
+                let row = place(conn, after, event)?;
                 store::join(conn, &row)?;
             }
             Ok(())
@@ -136,29 +138,31 @@ pub fn follow(
     }
 }
 
-/// Lets the line follow a deadline that has changed; what was handed over stays where it stands, or moves ahead.
-pub fn set_due(conn: &mut Connection, request: &Request, due: Option<Moment>) -> Result<(), Problem> {
+/// Says anew where a request stands in its line, if it stands in one, as its severity, needs and deadline are now. What
+/// was handed over stays where it stands, or moves ahead.
+pub fn stand_anew(conn: &mut Connection, request: &Request) -> Result<(), Problem> {
     let Some(row) = store::find(conn, request.tenant_id, request.id)? else {
         return Ok(());
     };
-    let due = due.unwrap_or_else(never);
+    let due = due(conn, request)?;
     let urgent_at = if row.is_handed_over() {
         row.urgent_at.min(due)
     } else {
         due
     };
-    store::set_urgency(conn, request, urgent_at)
+    store::save_urgency(conn, request, urgent_at, needs_text(request)?)
+}
+
+/// The earliest deadline of a request, or [`never`].
+fn due(conn: &mut Connection, request: &Request) -> Result<Moment, Problem> {
+    let due = sla::due(conn, request.tenant_id, request.id)?;
+    Ok(due.unwrap_or_else(never))
 }
 
 /// Where a request stands that comes into its line.
-fn place(
-    conn: &mut Connection,
-    request: &Request,
-    event: &Event,
-    due: Option<Moment>,
-) -> Result<Waiting, Problem> {
+fn place(conn: &mut Connection, request: &Request, event: &Event) -> Result<Waiting, Problem> {
     let mut row = beginning(conn, request, event.at)?;
-    row.urgent_at = due.unwrap_or_else(never);
+    row.urgent_at = due(conn, request)?;
     if event.kind == EventKind::RequestHandedOver {
         let first = store::earliest(conn, request.queue_id, request.severity)?;
         row.urgent_at = first.map_or(row.urgent_at, |first| first.min(row.urgent_at));

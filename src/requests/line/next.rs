@@ -34,6 +34,8 @@ pub struct Way<'a> {
     pub taken: usize,
     /// The fallback of the queue it stands in, the fallback of that, and so on.
     pub fallbacks: &'a [QueueId],
+    /// Whether somebody sends it on: then no step waits for its time.
+    pub by_hand: bool,
 }
 
 /// What is to be done with it.
@@ -86,7 +88,7 @@ impl Why {
 /// Where a request goes at `now`, when `answer` says who would answer it in a queue.
 pub fn next(way: Way<'_>, now: Moment, has_lead: bool, answer: impl Fn(QueueId) -> Answer) -> Next {
     let is_answered = answer(way.here) == Answer::Fitting;
-    let mut at_once = !is_answered;
+    let mut at_once = way.by_hand || !is_answered;
     for (place, step) in way.ladder.0.iter().enumerate().skip(way.taken) {
         let due = way.since.plus(TimeDelta::minutes(step.after_minutes.into()));
         if !at_once && now < due {
@@ -256,6 +258,7 @@ mod tests {
                 ladder: &ladder,
                 taken,
                 fallbacks: &[queue(4)],
+                by_hand: false,
             };
             let answer = |asked: QueueId| (1..=4).zip(answers).find(|(n, _)| queue(*n) == asked).unwrap().1;
             assert_eq!(next(way, at(minute), has_lead, answer), expected, "{case}");
@@ -270,10 +273,33 @@ mod tests {
             ladder: &ladder(),
             taken: 0,
             fallbacks: &[],
+            by_hand: false,
         };
         assert_eq!(
             next(way, at(15), true, |_| Answer::Fitting),
             Next::TellLead { taken: 2 }
         );
+    }
+
+    #[test]
+    fn by_hand_no_step_waits_for_its_time() {
+        let (ladder, mut taken) = (ladder(), 0);
+        for expected in [
+            moved(2, 1, Why::Unanswered),
+            Next::TellLead { taken: 2 },
+            moved(3, 3, Why::Unanswered),
+            Next::Stay(None),
+        ] {
+            let way = Way {
+                here: queue(1),
+                since: at(0),
+                ladder: &ladder,
+                taken,
+                fallbacks: &[],
+                by_hand: true,
+            };
+            assert_eq!(next(way, at(0), true, |_| Answer::Fitting), expected);
+            taken += 1;
+        }
     }
 }

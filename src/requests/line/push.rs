@@ -23,29 +23,25 @@ const CHUNK: usize = 50;
 const PAGE: i64 = 100;
 
 /// A queue that gives work out, and something in it that somebody could be given.
-pub fn next(conn: &mut Connection, now: Moment) -> Result<Option<QueueId>, Problem> {
-    let mut board = Board::at(conn, now)?;
-    for queue in board.queues().into_iter().filter(|queue| queue.push != Push::Off) {
-        let mut team = Team::of(conn, &mut board, queue.id, queue.push)?;
-        if !team.given(conn, 1)?.is_empty() {
-            return Ok(Some(queue.id));
+pub fn next(conn: &mut Connection, board: &mut Board) -> Result<Option<QueueId>, Problem> {
+    for queue in board.queues() {
+        let push = pushes(board, queue);
+        if push != Push::Off && !Team::of(conn, board, queue, push)?.given(conn, 1)?.is_empty() {
+            return Ok(Some(queue));
         }
     }
     Ok(None)
+}
+
+fn pushes(board: &Board, queue: QueueId) -> Push {
+    board.find(queue).map(|queue| queue.push).unwrap_or_default()
 }
 
 /// Gives out what waits in a queue; how many.
 pub fn step(conn: &mut Connection, queue: QueueId, now: Moment) -> Result<usize, Problem> {
     lock::exclusive(conn, lock::Key::of(queue))?;
     let mut board = Board::at(conn, now)?;
-    let Some(push) = board
-        .queues()
-        .into_iter()
-        .find(|found| found.id == queue)
-        .map(|found| found.push)
-    else {
-        return Ok(0);
-    };
+    let push = pushes(&board, queue);
     // In order, so that no two of these wait for each other.
     let mut people: Vec<PersonId> = board
         .team(conn, queue)?
@@ -137,7 +133,7 @@ impl Team {
 
     /// Whose turn a request is, counted as theirs.
     fn choose(&mut self, row: &Waiting) -> Result<Option<PersonId>, Problem> {
-        let needs = needs_of(row)?;
+        let needs = needs_of(&row.needs)?;
         let eligible: Vec<Candidate> = self
             .members
             .iter()

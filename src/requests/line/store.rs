@@ -45,15 +45,6 @@ pub fn save_urgency(
     Ok(())
 }
 
-/// Says anew how urgent a request is that stands in its line.
-pub fn set_urgency(conn: &mut Connection, request: &Request, urgent_at: Moment) -> Result<(), Problem> {
-    let row = waiting_requests::table.find((request.tenant_id, request.id));
-    diesel::update(row)
-        .set(waiting_requests::urgent_at.eq(urgent_at))
-        .execute(conn)?;
-    Ok(())
-}
-
 /// Says how far a waiting request has come on its ladder.
 pub fn save_way(conn: &mut Connection, row: &Waiting) -> Result<(), Problem> {
     let saved = waiting_requests::table.find((row.tenant_id, row.request_id));

@@ -50,10 +50,10 @@ pub fn follow(
     };
     let before = clocks.open.clone();
     let mut book = Book::default();
-    for cycle in &mut clocks.open {
+    let terms = sla::store::terms(conn)?;
+    for cycle in clocks.open.iter_mut().filter(|cycle| cycle.row.terms < terms) {
         retarget::catch_up(conn, cycle)?;
     }
-    let terms = sla::store::terms(conn)?;
     let promises = sla::store::promises(conn, set, terms)?;
     let opening = Opening {
         whose,

@@ -37,8 +37,7 @@ pub fn retarget(conn: &mut Connection) -> Result<Step, Problem> {
         }
         // What stands in a line stands there by its deadline.
         if let Some(request) = requests::find(conn, whose.0, whose.1)? {
-            let due = store::due(conn, whose.0, whose.1)?;
-            line::set_due(conn, &request, due)?;
+            line::stand_anew(conn, &request)?;
         }
     }
     Ok(Step::Worked)
