@@ -574,8 +574,9 @@ async fn a_queue_says_how_it_is_doing_and_tables_are_harmless() {
     let taken_back = files(&zoe, "b").await;
     busy.pass(1);
     does(&zoe, &taken_back, "cancel", json!({})).await;
-    let urgent = files(&busy.stage.bob, "a").await;
+    files(&busy.stage.bob, "a").await;
     busy.pass(90);
+    files(&busy.stage.bob, "b").await;
     desk.drain().await;
 
     for queue in [&busy.stage.queue, &busy.second] {
@@ -644,11 +645,10 @@ async fn a_queue_says_how_it_is_doing_and_tables_are_harmless() {
         .get(&format!("/v1/queues/{}/stats", text(&busy.stage.queue["id"])))
         .await
         .ok();
-    assert_eq!(stats["now"]["oldest_waiting_since"].is_string(), true);
+    assert!(stats["now"]["oldest_waiting_since"].is_string());
     assert!(
         stats["now"]["breached"].as_i64() > Some(0) && stats["now"]["due_within_the_hour"].as_i64() > Some(0)
     );
-    assert_eq!(urgent["severity"], "a");
 
     let by = "/v1/reports/sla?by=tenant,queue,clock";
     let report = olive.get(by).await.ok();
@@ -661,13 +661,14 @@ async fn a_queue_says_how_it_is_doing_and_tables_are_harmless() {
     let items = report["items"].as_array().unwrap();
     assert_eq!(table.len(), items.len());
     for (row, item) in table.iter().zip(items) {
-        for name in ["clock", "tenant_id", "queue_id", "finished", "met", "share_met"] {
+        for name in ["clock", "tenant_id", "queue_id", "finished", "met"] {
             assert_eq!(row[name], cell(&item[name]), "{name}");
         }
         assert_eq!(
             row["adjusted_p50_seconds"],
             cell(&item["adjusted"]["p50_seconds"])
         );
+        assert_eq!(row["share_met"].parse().ok(), item["share_met"].as_f64());
         for name in ["tenant", "queue"] {
             let said = text(&item[name]);
             let harmless = if said.starts_with(['=', '@']) {

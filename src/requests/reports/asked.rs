@@ -68,6 +68,7 @@ pub struct Range {
     /// The first instant after it, at most 800 days later; now when it is left out.
     pub to: Option<Moment>,
     /// `json` when it is left out.
+    #[param(inline)]
     pub format: Option<Format>,
 }
 
@@ -86,6 +87,7 @@ pub struct GroupedRange {
     #[param(value_type = Option<String>)]
     pub by: By,
     /// `json` when it is left out.
+    #[param(inline)]
     pub format: Option<Format>,
 }
 
