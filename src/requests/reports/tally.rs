@@ -74,7 +74,7 @@ pub struct Key {
     pub queue: Option<QueueId>,
     /// The shifts, by name.
     pub shift: Option<Arc<str>>,
-    /// The day, or the first of the month.
+    /// The day.
     pub day: Option<NaiveDate>,
     /// The first day of the month.
     pub month: Option<NaiveDate>,
