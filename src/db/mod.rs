@@ -295,3 +295,26 @@ macro_rules! on_each {
     };
 }
 pub(crate) use on_each;
+
+/// Shows every row of a query, one at a time: of PostgreSQL, all rows of an answer would otherwise be held at once.
+macro_rules! each_row {
+    ($conn:expr, $row:ty, $query:expr, $show:expr) => {
+        match $conn {
+            $crate::db::Connection::Postgres(conn) => {
+                for row in
+                    diesel::RunQueryDsl::load_iter::<$row, diesel::pg::PgRowByRowLoadingMode>($query, conn)?
+                {
+                    $show(row?)?;
+                }
+            }
+            $crate::db::Connection::Sqlite(conn) => {
+                for row in diesel::RunQueryDsl::load_iter::<$row, diesel::connection::DefaultLoadingMode>(
+                    $query, conn,
+                )? {
+                    $show(row?)?;
+                }
+            }
+        }
+    };
+}
+pub(crate) use each_row;

@@ -143,7 +143,7 @@ policy! {
     ReadQueues,        [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read queues, rosters, coverage, duty and rules",
         [list_queues read_queue read_shifts read_coverage on_duty read_rules list_requests_of_queue
          list_rule_versions read_rule_version preview_routing list_absences list_overrides list_waivers
-         queue_calendar agent_calendar list_hand_overs];
+         queue_calendar agent_calendar list_hand_overs read_queue_stats];
     HandOver,          [NO   NO   ALL  ALL  NO   ALL ], With(QueuesWrite),     "Take note of a hand-over, leave last words",
         [acknowledge_hand_over leave_last_words];
     EnterAbsences,     [NO   NO   OWN  ALL  NO   ALL ], With(QueuesWrite),     "Enter and remove absences",
@@ -160,7 +160,7 @@ policy! {
     ManageAgents,      [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Set capacity and skills of an agent",
         [];
     ReadReports,       [NO   NO   NO   ALL  ALL  ALL ], With(QueuesRead),      "Read reports",
-        [list_stranded];
+        [list_stranded report_queues report_sla];
     ReadPromises,      [NO   NO   ALL  ALL  ALL  ALL ], With(QueuesRead),      "Read SLA policies and calendars",
         [read_policies list_policy_sets read_policy_set list_calendars read_calendar];
     ManagePromises,    [NO   NO   NO   ALL  NO   ALL ], With(QueuesWrite),     "Set SLA policies, make and change calendars",

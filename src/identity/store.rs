@@ -63,6 +63,12 @@ pub fn tenants(conn: &mut Connection, after: Option<TenantId>, limit: i64) -> Re
     Ok(query.load(conn)?)
 }
 
+/// The names of tenants.
+pub fn tenant_names(conn: &mut Connection, ids: &[TenantId]) -> Result<Vec<(TenantId, String)>, Problem> {
+    let named = tenants::table.filter(tenants::id.eq_any(ids.to_vec()));
+    Ok(named.select((tenants::id, tenants::name)).load(conn)?)
+}
+
 /// The services a tenant subscribes to.
 pub fn services_of(conn: &mut Connection, id: TenantId) -> Result<Vec<String>, Problem> {
     Ok(tenant_services::table

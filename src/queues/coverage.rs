@@ -3,6 +3,8 @@
 //! Whatever can take somebody off duty goes through [`keeping`] or [`prove`], under the lock of the queue: it is refused
 //! for gaps that it adds, unless a waiver lets them through.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -79,6 +81,44 @@ pub fn shown(
     });
     let gaps = named.roster.gaps(least(queue), from.utc(), to.utc());
     Ok((stretches.collect(), gaps.into_iter().map(Gap::from).collect()))
+}
+
+/// A stretch during which as many are on duty, by the same shifts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Its first instant.
+    pub from: Moment,
+    /// The first instant after it.
+    pub to: Moment,
+    /// How many are on duty.
+    pub people: usize,
+    /// The names of the shifts that they are on duty by, each once, in order; by an override, none.
+    pub shifts: Vec<String>,
+}
+
+/// How many are on duty in a queue in a range, and by which shifts: the whole of it, in order and without a hole.
+pub fn watches(
+    conn: &mut Connection,
+    queue: QueueId,
+    (from, to): (Moment, Moment),
+) -> Result<Vec<Watch>, Problem> {
+    let named = duty::roster(conn, queue, (from, to), None)?;
+    let mut watches: Vec<Watch> = Vec::new();
+    for segment in named.roster.segments(from.utc(), to.utc()) {
+        let duties = segment.seats.iter().filter_map(|seat| seat.duty);
+        let names: BTreeSet<&String> = duties.filter_map(|duty| named.names.get(duty)).collect();
+        let watch = Watch {
+            from: segment.window.from.into(),
+            to: segment.window.until.into(),
+            people: segment.team().len(),
+            shifts: names.into_iter().cloned().collect(),
+        };
+        match watches.last_mut() {
+            Some(last) if (last.people, &last.shifts) == (watch.people, &watch.shifts) => last.to = watch.to,
+            _ => watches.push(watch),
+        }
+    }
+    Ok(watches)
 }
 
 /// The gaps that a queue may not have: those of its next 400 days, if it is always on.

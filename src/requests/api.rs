@@ -57,7 +57,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(of_incident)
         .configure(line::api::routes)
         .configure(super::hand_overs::api::routes)
-        .configure(super::rehearsal::api::routes);
+        .configure(super::rehearsal::api::routes)
+        .configure(super::reports::api::routes);
 }
 
 fn answer(conn: &mut Connection, caller: &Caller, row: Request) -> Result<Answer, Problem> {

@@ -1,6 +1,7 @@
 //! THE HEART: service requests, from filing to their end, their conversation and their history.
 //!
-//! `line` has what is queued, in order, and gives it out; `sla` the clocks; `hand_overs` what one team tells the next.
+//! `line` has what is queued, in order, and gives it out; `sla` the clocks; `hand_overs` what one team tells the next;
+//! `reports` what came of it all, in numbers.
 
 pub mod actions;
 pub mod api;
@@ -11,6 +12,7 @@ pub mod line;
 mod model;
 pub mod reference;
 mod rehearsal;
+pub mod reports;
 pub mod sla;
 pub mod store;
 mod view;

@@ -32,6 +32,7 @@ mod mail;
 mod main_path;
 mod migrations;
 mod queues;
+mod reports;
 mod requests;
 mod rights;
 mod rosters;

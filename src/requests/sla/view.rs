@@ -30,17 +30,29 @@ text_enum! {
     }
 }
 
+impl ClockStanding {
+    /// How it is with what a clock promises, which stopped and was due, or late, at these instants.
+    pub fn of(
+        state: ClockState,
+        stopped_at: Option<Moment>,
+        due_at: Option<Moment>,
+        breached_at: Option<Moment>,
+    ) -> Self {
+        let is_late = stopped_at.zip(due_at).is_some_and(|(at, due)| at > due);
+        match state {
+            _ if breached_at.is_some() || is_late => Self::Breached,
+            ClockState::Running => Self::Running,
+            ClockState::Paused => Self::Paused,
+            ClockState::Stopped => Self::Met,
+            ClockState::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 impl Row {
     /// How it is with what was promised.
     pub fn promise(&self) -> ClockStanding {
-        let is_late = self.stopped_at.zip(self.due_at).is_some_and(|(at, due)| at > due);
-        match self.state {
-            _ if self.breached_at.is_some() || is_late => ClockStanding::Breached,
-            ClockState::Running => ClockStanding::Running,
-            ClockState::Paused => ClockStanding::Paused,
-            ClockState::Stopped => ClockStanding::Met,
-            ClockState::Cancelled => ClockStanding::Cancelled,
-        }
+        ClockStanding::of(self.state, self.stopped_at, self.due_at, self.breached_at)
     }
 }
 
