@@ -1,6 +1,7 @@
 //! `TestDesk`: the real server on a free port, its own database on the engine under test, a real mailbox, a clock
 //! that is set. Users are values that do things.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroU32;
 use std::process::{Command, Stdio};
 
@@ -41,18 +42,27 @@ pub struct Database {
 }
 
 impl Database {
+    /// An empty one.
     pub fn new(dir: &tempfile::TempDir) -> Self {
+        Self::made(dir, |_| "template0".to_owned())
+    }
+
+    /// One that is up to date already.
+    fn migrated(dir: &tempfile::TempDir) -> Self {
+        Self::made(dir, template)
+    }
+
+    fn made(dir: &tempfile::TempDir, template: impl FnOnce(&str) -> String) -> Self {
         match std::env::var("ALLCLEAR_TEST_ENGINE").as_deref() {
             Ok("postgres") => {
                 let admin =
                     std::env::var("ALLCLEAR_TEST_POSTGRES").expect("ALLCLEAR_TEST_POSTGRES names a cluster");
-                let name = format!("t{}", uuid::Uuid::new_v4().simple());
+                let (name, template) = (format!("t{}", uuid::Uuid::new_v4().simple()), template(&admin));
                 let mut conn = PgConnection::establish(&admin).unwrap();
-                conn.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+                conn.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
                     .unwrap();
-                let (server, _) = admin.rsplit_once('/').unwrap();
                 Self {
-                    location: Location::Postgres(format!("{server}/{name}")),
+                    location: Location::Postgres(beside(&admin, &name)),
                     admin: Some(admin),
                 }
             }
@@ -75,6 +85,36 @@ impl Database {
         };
         target.connect().unwrap()
     }
+}
+
+/// The URL of another database of the same server.
+fn beside(admin: &str, name: &str) -> String {
+    let (server, _) = admin.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+/// The database that the others are copied from, for each build one; whoever comes first makes it.
+fn template(admin: &str) -> String {
+    let mut build = DefaultHasher::new();
+    let program = std::env::current_exe().unwrap();
+    (program.metadata().unwrap().modified().unwrap(), program).hash(&mut build);
+    let name = format!("allclear_{:x}", build.finish());
+    let mut conn = PgConnection::establish(admin).unwrap();
+    diesel::sql_query("SELECT pg_advisory_lock(2010)")
+        .execute(&mut conn)
+        .unwrap();
+    let known = diesel::sql_query(format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"));
+    if known.execute(&mut conn).unwrap() == 0 {
+        // It gets its name when it is ready.
+        conn.batch_execute("DROP DATABASE IF EXISTS allclear_new WITH (FORCE)")
+            .unwrap();
+        conn.batch_execute("CREATE DATABASE allclear_new TEMPLATE template0")
+            .unwrap();
+        allclear::db::migrate(&Location::Postgres(beside(admin, "allclear_new"))).unwrap();
+        conn.batch_execute(&format!("ALTER DATABASE allclear_new RENAME TO {name}"))
+            .unwrap();
+    }
+    name
 }
 
 impl Drop for Database {
@@ -107,7 +147,7 @@ impl TestDesk {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let mailbox = Mailbox::start();
-        let database = Database::new(&dir);
+        let database = Database::migrated(&dir);
         let mut settings = Settings::private(dir.path().to_owned());
         settings.database = database.location.clone();
         settings.secret = Some("a secret of the tests, long enough to be one".to_owned());

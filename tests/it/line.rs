@@ -1,6 +1,7 @@
 //! The line: what comes back at a shift's end, who may take what, where goes what nobody answers, who is given work.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use allclear::app;
 use allclear::db::Location;
@@ -398,6 +399,135 @@ async fn who_can_be_reached_by_nobody_is_shown_and_counted() {
     assert_eq!(claims(&lea, queue).await["status"], "in_progress");
     assert_eq!(claims(&lea, queue).await["status"], "in_progress");
     desk.drain().await;
+}
+
+/// Rotas of a queue that is always staffed, one after the other: the last two have a gap.
+fn rotas(all: &[&User]) -> Vec<Value> {
+    let around = [("00:00", "08:00"), ("08:00", "16:00"), ("16:00", "00:00")];
+    let sites = |first: usize| -> Vec<Value> {
+        let of = |(n, hours)| shift("site", hours, &[all[(first + n) % all.len()]]);
+        around.into_iter().enumerate().map(of).collect()
+    };
+    let all_together = vec![shift("together", ("00:00", "00:00"), all)];
+    let two = vec![
+        shift("day", ("06:00", "18:00"), &all[..2]),
+        shift("night", ("18:00", "06:00"), &all[2..]),
+    ];
+    let gap = vec![shift("day", ("06:00", "18:00"), all)];
+    let rotas = [sites(0), all_together, sites(1), two, sites(2), gap, Vec::new()];
+    rotas.map(|shifts| json!({"shifts": shifts})).to_vec()
+}
+
+/// Works for a while: takes what it gets, and settles, returns or leaves it.
+async fn works(agent: &User, queues: [&Value; 2], first: usize) {
+    for turn in first..first + 40 {
+        let taken = claim(agent, queues[turn % 2]).await;
+        if taken.status != 200 {
+            continue;
+        }
+        let verb = ["resolve", "release", "await-customer", ""][turn % 4];
+        let place = format!(
+            "/v1/service-requests/{}/{verb}",
+            id(&taken.body["service_request"])
+        );
+        if !verb.is_empty() {
+            // The watch may have taken it back meanwhile.
+            let form = match verb {
+                "resolve" => json!({"body": "It is up."}),
+                _ => json!({}),
+            };
+            let done = agent.post(&place, form).await;
+            assert!(
+                matches!(done.status, 200 | 403 | 409),
+                "{} {}",
+                done.status,
+                done.body
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_stranded_while_rotas_change_under_load() {
+    let stage = stage().await;
+    let Stage {
+        desk,
+        ada,
+        bob,
+        eva,
+        queue,
+        ..
+    } = &stage;
+    let (ben, cyd) = (desk.staff("ben", "agent").await, desk.staff("cyd", "agent").await);
+    let lea = desk.staff("lea", "lead").await;
+    let team = [ada, &ben, &cyd];
+    staff(&stage, &team).await;
+    // Whose members come and go as they like, for the first stands behind it.
+    let second = json!({"name": "Second", "shifts": [], "fallback_queue_id": queue["id"]});
+    let second = desk.operator.post("/v1/queues", second).await.created();
+    let rules = json!({"rules": [
+        {"name": "second", "when": {"severity": ["c", "d"]}, "queue_id": second["id"], "needs": {"skills": {"dns": 3}}},
+        {"name": "all", "when": {}, "queue_id": queue["id"]},
+    ]});
+    desk.operator.put("/v1/routing-rules", rules).await.ok();
+
+    let is_over = AtomicBool::new(false);
+    let filing = async |user: &User| {
+        for severity in ["a", "b", "c", "d"].iter().cycle().take(60) {
+            files(user, severity, "again").await;
+        }
+    };
+    let changing = async {
+        let (mut kept, mut refused) = (0, 0);
+        for (turn, rota) in rotas(&team).iter().cycle().take(28).enumerate() {
+            let reply = desk
+                .operator
+                .put(&format!("{}/shifts", path(queue)), rota.clone())
+                .await;
+            match reply.status {
+                200 => kept += 1,
+                _ => {
+                    reply.refused(422, "coverage-gap");
+                    refused += 1;
+                }
+            }
+            let loose = &rotas(&team)[(turn * 3) % 7];
+            desk.operator
+                .put(&format!("{}/shifts", path(&second)), loose.clone())
+                .await
+                .ok();
+            desk.pass(TimeDelta::minutes(50));
+        }
+        assert_eq!((kept, refused), (20, 8));
+    };
+    let load = async {
+        let three = futures_util::future::join3(
+            works(ada, [queue, &second], 0),
+            works(&ben, [&second, queue], 1),
+            works(&cyd, [queue, &second], 2),
+        );
+        let filed = futures_util::future::join3(filing(bob), filing(eva), changing);
+        futures_util::future::join(three, filed).await;
+        is_over.store(true, Ordering::SeqCst);
+    };
+    let background = async {
+        while !is_over.load(Ordering::SeqCst) {
+            desk.drain().await;
+        }
+    };
+    let looking = async {
+        let mut looks = 0;
+        while !is_over.load(Ordering::SeqCst) {
+            assert_eq!(stranded(&lea).await, Vec::<Value>::new());
+            looks += 1;
+        }
+        assert!(looks > 20, "only {looks} looks");
+    };
+    futures_util::future::join3(load, background, looking).await;
+    desk.drain().await;
+    assert_eq!(stranded(&lea).await, Vec::<Value>::new());
+    let open = desk.count("service_requests WHERE status IN ('queued', 'in_progress')");
+    assert!(open > 0, "there was somebody to be stranded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -251,4 +251,41 @@ proptest! {
         prop_assert_eq!(breach(&ledger), breach(&delayed));
         prop_assert_eq!(minutes(&ledger, 9_000), minutes(&delayed, 9_000));
     }
+
+    #[test]
+    fn changes_that_cross_have_the_same_effect_whenever_each_is_noticed(
+        history in histories(), minutes_of in [0..3_000i64, 0..3_000i64], places in [0..8usize, 0..8usize]
+    ) {
+        // In the order of their numbers, which is not always that of their instants: other policies, and another
+        // edition of a calendar.
+        let renew: [fn(&Terms) -> Terms; 2] = [
+            |old| Terms { policy_version: 2, target_minutes: Some(77), ..old.clone() },
+            |old| Terms { calendar_version: 2, ..old.clone() },
+        ];
+        let notice = |ledger: &mut Ledger, seen: &mut usize| {
+            if let (Some(minute), Some(renew)) = (minutes_of.get(*seen), renew.get(*seen)) {
+                ledger.retarget(at(*minute), Onset::PolicyChanged, renew);
+                *seen += 1;
+            }
+        };
+        let mut ledgers = [(); 2].map(|()| (Ledger::begin(at(0), Onset::Filed, terms(300, Some(1))), 0));
+        let [(late, late_seen), (soon, soon_seen)] = &mut ledgers;
+        let pauses = history.iter().filter(|(_, step)| !matches!(step, Step::Under(..))).enumerate();
+        let mut now = 0;
+        for (number, (after, step)) in pauses {
+            now += after;
+            take(late, now, *step);
+            take(soon, now, *step);
+            while *soon_seen < 2 && number >= places[*soon_seen] && now >= minutes_of[*soon_seen] {
+                notice(soon, soon_seen);
+            }
+        }
+        for (ledger, seen) in [(&mut *late, late_seen), (&mut *soon, soon_seen)] {
+            notice(ledger, seen);
+            notice(ledger, seen);
+        }
+        prop_assert_eq!(breach(late), breach(soon));
+        prop_assert_eq!(minutes(late, 9_000), minutes(soon, 9_000));
+        prop_assert_eq!(late.terms(), soon.terms());
+    }
 }
