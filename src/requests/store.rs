@@ -9,7 +9,8 @@ use super::model::{Cause, Comment, Request, Visibility};
 use super::reference;
 use crate::db::schema::incidents as incidents_table;
 use crate::db::schema::{
-    people, queues, request_comments, request_watchers, service_requests, shift_members, shifts,
+    people, queues, request_comments, request_watchers, roster_overrides, service_requests, shift_members,
+    shifts,
 };
 use crate::db::{
     CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId, first, lock, on_each,
@@ -94,7 +95,8 @@ pub fn is_of(conn: &mut Connection, tenant: TenantId, key: &str) -> Result<bool,
     Ok(found.is_some())
 }
 
-/// The restricted queues whose requests a member of staff does not read.
+/// The restricted queues whose requests a member of staff does not read: neither in a shift there, nor standing in for
+/// somebody now or later.
 pub fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<QueueId>, Problem> {
     if caller.reach(Right::ReadRequests) != Some(Reach::Unrestricted) {
         return Ok(Vec::new());
@@ -103,9 +105,14 @@ pub fn hidden_queues(conn: &mut Connection, caller: &Caller) -> Result<Vec<Queue
         .inner_join(shift_members::table.on(shift_members::shift_id.eq(shifts::id)))
         .filter(shift_members::person_id.eq(caller.person()))
         .select(shifts::queue_id);
+    let standing_in = roster_overrides::table
+        .filter(roster_overrides::added_id.eq(caller.person()))
+        .filter(roster_overrides::ends_at.gt(caller.now()))
+        .select(roster_overrides::queue_id);
     Ok(queues::table
         .filter(queues::restricted.eq(true))
         .filter(queues::id.ne_all(own))
+        .filter(queues::id.ne_all(standing_in))
         .select(queues::id)
         .load(conn)?)
 }

@@ -852,6 +852,16 @@ async fn a_restricted_queue_shows_its_requests_to_its_members_its_tenants_and_th
             }
         }
     }
+    // Whoever stands in there reads it, as long as that lasts.
+    let (from, to) = (desk.clock.now(), desk.clock.now() + TimeDelta::minutes(2));
+    let stand_in = json!({"from": from, "to": to, "add": lea.id});
+    desk.operator
+        .post(&format!("{}/overrides", path(&legal)), stand_in)
+        .await
+        .created();
+    assert_eq!(lea.all(&line).await.len(), 1);
+    desk.pass(TimeDelta::minutes(2));
+    assert_eq!(lea.all(&line).await.len(), 0);
     // Neither is it changed by those who do not see it; its members work it.
     let at = |verb: &str| format!("/v1/service-requests/{}/{verb}", id(&secret));
     for user in [ada, &lea] {
