@@ -3,6 +3,7 @@
 mod audit;
 mod client;
 mod demo;
+mod host;
 mod replay;
 mod tenants;
 
@@ -106,7 +107,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(given) => migrate(&given.check()?),
         Command::Replay(args) => match replay::run(args).await? {
             true => Ok(()),
-            false => Err("the replay did not end as its logs do, or mail is missing".into()),
+            false => Err("the replay did not end as its logs do, or when they do, or mail is missing".into()),
         },
         Command::Spec => print(&spec()?),
         Command::Rights => print(rights::markdown().trim_end()),

@@ -690,6 +690,17 @@ fn a_replay_ends_as_its_logs_do_and_sends_what_is_due() {
         sums["mails_sent"].as_u64().is_some_and(|number| number > 0),
         "{sums}"
     );
+    let times = &sums["times"];
+    assert_eq!(times["mismatches"], 0, "{sums}");
+    for (measure, count) in [("response", 39), ("resolution", 39), ("resolution_counted", 39)] {
+        let figures = &times[measure];
+        assert_eq!(figures["server"], figures["log"], "{measure}: {sums}");
+        assert_eq!(figures["log"]["count"], count, "{measure}: {sums}");
+        assert!(
+            figures["log"]["p90_seconds"].as_u64() > Some(0),
+            "{measure}: {sums}"
+        );
+    }
     let states = sums["final_states"].as_object().unwrap().values();
     assert_eq!(
         states.map(|count| count.as_u64().unwrap()).sum::<u64>(),

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::cast::Cast;
 use super::histories::{IncidentLog, TicketLog};
 use super::life::{self, Activity, Life};
+use super::times::Measured;
 use super::{oracle, timeline, words};
 
 /// Everything that will be done, and what must come of it.
@@ -54,6 +55,8 @@ pub struct Ticket {
     pub severity: &'static str,
     /// The state its log ends in.
     pub final_state: &'static str,
+    /// How long its requests take by its log.
+    pub times: Vec<Measured>,
 }
 
 /// What one line of a log comes to.
@@ -275,6 +278,7 @@ fn ticket(log: &TicketLog) -> Ticket {
         description: words::body(&described, "Ticket"),
         severity: severity(&event.service_level),
         final_state: oracle::final_state(log),
+        times: oracle::times(log),
     }
 }
 
@@ -303,7 +307,7 @@ mod tests {
 
     impl Desk {
         fn call(&mut self, call: life::Call) {
-            use life::Call::{Assign, AwaitCustomer, Close, File, FollowUp, Reopen, Resolve, Resume};
+            use life::Call::{Answer, Assign, AwaitCustomer, Close, File, FollowUp, Reopen, Resolve, Resume};
             let (state, assignee) = self.requests.last().copied().unwrap_or(("", None));
             let is_open = matches!(state, "queued" | "in_progress" | "pending_customer");
             let after = match call {
@@ -313,6 +317,7 @@ mod tests {
                 Assign(agent) if state == "in_progress" && assignee != Some(agent) => {
                     ("in_progress", Some(agent))
                 }
+                Answer if state == "in_progress" => (state, assignee),
                 Resume if state == "pending_customer" && assignee.is_some() => ("in_progress", assignee),
                 Resume if state == "pending_customer" => ("queued", None),
                 AwaitCustomer if is_open && state != "pending_customer" => ("pending_customer", assignee),
