@@ -303,10 +303,40 @@ mod tests {
     #[derive(Default)]
     struct Desk {
         requests: Vec<(&'static str, Option<usize>)>,
+        clocks: Vec<Clocks>,
+    }
+
+    /// How long a request took so far, as the product's clocks count it.
+    struct Clocks {
+        filed: DateTime<Utc>,
+        last: DateTime<Utc>,
+        cycle: TimeDelta,
+        took: Measured,
+    }
+
+    impl Clocks {
+        fn call(&mut self, call: life::Call, state: &str, at: DateTime<Utc>) {
+            if matches!(state, "queued" | "in_progress") {
+                self.cycle += at - self.last;
+            }
+            self.last = at;
+            let since_filing = (at - self.filed).num_seconds();
+            if call.is_heard() {
+                self.took.response.get_or_insert(since_filing);
+            }
+            match call {
+                life::Call::Resolve => {
+                    self.took.resolution = Some(since_filing);
+                    self.took.counted = Some(self.cycle.num_seconds());
+                }
+                life::Call::Reopen => (self.took.resolution, self.took.counted) = (None, None),
+                _ => {}
+            }
+        }
     }
 
     impl Desk {
-        fn call(&mut self, call: life::Call) {
+        fn call(&mut self, call: life::Call, at: DateTime<Utc>) {
             use life::Call::{Answer, Assign, AwaitCustomer, Close, File, FollowUp, Reopen, Resolve, Resume};
             let (state, assignee) = self.requests.last().copied().unwrap_or(("", None));
             let is_open = matches!(state, "queued" | "in_progress" | "pending_customer");
@@ -328,13 +358,21 @@ mod tests {
             };
             if matches!(call, File | FollowUp) {
                 self.requests.push(after);
+                self.clocks.push(Clocks {
+                    filed: at,
+                    last: at,
+                    cycle: TimeDelta::zero(),
+                    took: Measured::default(),
+                });
             } else {
+                self.clocks.last_mut().unwrap().call(call, state, at);
                 *self.requests.last_mut().unwrap() = after;
             }
         }
     }
 
-    /// Drives the plan; the state that each ticket's last request is in, and the incidents' under them.
+    /// Drives the plan, and sees that it takes as long as the oracle says; the state that each ticket's last request is
+    /// in.
     fn driven(plan: &Plan) -> Vec<&'static str> {
         let mut desks: Vec<Desk> = plan.tickets.iter().map(|_| Desk::default()).collect();
         let mut active = vec![None; plan.incidents.len()];
@@ -362,9 +400,13 @@ mod tests {
                         let service = plan.cast.roles[*ticket].service;
                         assert!(plan.incidents[*incident].services.contains(&service));
                     }
-                    calls.iter().for_each(|call| desks[*ticket].call(*call));
+                    calls.iter().for_each(|call| desks[*ticket].call(*call, step.at));
                 }
             }
+        }
+        for (desk, ticket) in desks.iter().zip(&plan.tickets) {
+            let took: Vec<Measured> = desk.clocks.iter().map(|clocks| clocks.took).collect();
+            assert_eq!(took, ticket.times, "{}", ticket.subject);
         }
         desks.iter().map(|desk| desk.requests.last().unwrap().0).collect()
     }
