@@ -1,6 +1,6 @@
 //! The only place that asks the time.
 //!
-//! Everything that depends on time is handed a [`Clock`]; tests and `replay` hand it one that is set.
+//! Everything that depends on time is handed a [`Clock`]; tests, `replay` and `simulate` hand it one that is set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

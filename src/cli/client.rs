@@ -1,6 +1,6 @@
 //! A client of the API: signs in, speaks JSON, waits when it is told to, signs in again when its token ends.
 //!
-//! It knows nothing of what is said over it; `demo` and `replay` do. Every answer that is a problem is an
+//! It knows nothing of what is said over it; `demo`, `replay` and `simulate` do. Every answer that is a problem is an
 //! [`Refused`], so `?` and a match on its `code` are all a caller needs.
 
 use std::fmt;
@@ -249,6 +249,12 @@ impl Session {
     /// Replaces.
     pub async fn put(&self, path: &str, body: &Value, if_match: Option<&str>) -> Result<Answer> {
         self.call(Call::new(Method::PUT, path, Some(body), if_match))
+            .await
+    }
+
+    /// Changes some of it.
+    pub async fn patch(&self, path: &str, body: &Value, if_match: &str) -> Result<Answer> {
+        self.call(Call::new(Method::PATCH, path, Some(body), Some(if_match)))
             .await
     }
 

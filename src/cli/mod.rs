@@ -3,7 +3,9 @@
 mod audit;
 mod client;
 mod demo;
+mod host;
 mod replay;
+mod simulate;
 mod tenants;
 
 use std::io::Write as _;
@@ -38,6 +40,8 @@ enum Command {
     Migrate(Given),
     /// Drive a server through its API with real histories
     Replay(replay::ReplayArgs),
+    /// Play a year of a desk that follows the sun, against a server of its own, and report what came of it
+    Simulate(simulate::SimulateArgs),
     /// Print the OpenAPI document
     Spec,
     /// Print who may do what, as the tables of docs/rights.md
@@ -106,7 +110,14 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(given) => migrate(&given.check()?),
         Command::Replay(args) => match replay::run(args).await? {
             true => Ok(()),
-            false => Err("the replay did not end as its logs do, or mail is missing".into()),
+            false => Err("the replay did not end as its logs do, or when they do, or mail is missing".into()),
+        },
+        Command::Simulate(args) => match simulate::run(args).await? {
+            true => Ok(()),
+            false => Err(
+                "somebody was stranded, an instant was not covered, a count differs, or mail is missing"
+                    .into(),
+            ),
         },
         Command::Spec => print(&spec()?),
         Command::Rights => print(rights::markdown().trim_end()),

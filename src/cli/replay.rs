@@ -2,22 +2,24 @@
 //!
 //! `docs/replay.md` says what every word of the logs comes to. The files of this folder stand in one line:
 //! `histories` reads, `timeline`, `life` and `cast` translate, `oracle` says what must come out, `plan` puts everything
-//! in one order, `stage` makes people and queues, `run` drives, `books` and `mails` keep count, `table` prints.
+//! in one order, `stage` makes people and queues, `run` drives, `books` and `mails` keep count, `times` compares how long
+//! it took, `table` prints.
 
 mod books;
 mod cast;
 #[cfg(test)]
 mod examples;
 mod histories;
-mod host;
 mod life;
 mod mails;
 mod oracle;
 mod plan;
 mod run;
+mod server;
 mod stage;
 mod table;
 mod timeline;
+mod times;
 mod words;
 
 use std::collections::BTreeMap;
@@ -31,13 +33,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::books::Books;
 use self::histories::Unreadable;
-use self::host::Host;
 use self::mails::Mails;
 use self::plan::Plan;
 use self::run::Driver;
+use self::server::Server;
 use self::table::Summary;
+use self::times::{Measured, Times};
 use super::client::{Client, Refused};
-use crate::problem::Problem;
+use super::host::{self, HostError};
 
 /// What the command line says.
 #[derive(Clone, Debug, clap::Args)]
@@ -71,21 +74,15 @@ pub enum ReplayError {
     /// A log cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// The server of one's own did not start.
+    /// The server of one's own does not start, or not end, as it should.
     #[error(transparent)]
-    Server(#[from] Problem),
+    Host(#[from] HostError),
     /// A call failed without which there is no replay.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// Nobody to sign in as.
     #[error("--url needs an operator of that server: give --email and --password")]
     Credentials,
-    /// No place for the server's data.
-    #[error("cannot make a temporary directory: {0}")]
-    Directory(io::Error),
-    /// The mail directory cannot be read.
-    #[error("cannot count the mails: {0}")]
-    Mailbox(io::Error),
     /// The ledger says something else than the mail directory.
     #[error("{files} mails were written, and the ledger says {ledger}")]
     Ledger {
@@ -111,9 +108,10 @@ struct Found {
     mismatches: usize,
     mails_sent: usize,
     ledger: usize,
+    times: Option<Times>,
 }
 
-/// Replays both logs and prints what came of it; true when every state and every mail is as it must be.
+/// Replays both logs and prints what came of it; true when every state, every time and every mail is as it must be.
 pub async fn run(args: ReplayArgs) -> Result<bool, ReplayError> {
     let began = Instant::now();
     let incidents = histories::read_incidents(&args.incidents)?;
@@ -121,14 +119,14 @@ pub async fn run(args: ReplayArgs) -> Result<bool, ReplayError> {
     let plan = Arc::new(Plan::of(&incidents, &tickets, &label()));
     let bar = progress();
     bar.set_message("setting the stage");
-    let host = Host::of(&args, plan.begin().unwrap_or(DateTime::UNIX_EPOCH)).await?;
+    let server = Server::of(&args, plan.begin().unwrap_or(DateTime::UNIX_EPOCH)).await?;
     let played = tokio::select! {
-        played = play(&args, &plan, &host, &bar) => played,
+        played = play(&args, &plan, &server, &bar) => played,
         _ = tokio::signal::ctrl_c() => Err(ReplayError::Interrupted),
     };
     let seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     bar.set_message("clearing away");
-    let files = host.stop().await;
+    let files = server.stop().await;
     bar.finish_and_clear();
     let (driver, found) = played?;
     let summary = Summary {
@@ -141,6 +139,7 @@ pub async fn run(args: ReplayArgs) -> Result<bool, ReplayError> {
         final_state_mismatches: found.mismatches,
         mails_due: driver.books.mails_due(),
         mails_sent: found.mails_sent,
+        times: found.times,
         seconds,
     };
     remark(&driver)?;
@@ -163,14 +162,17 @@ pub async fn run(args: ReplayArgs) -> Result<bool, ReplayError> {
 async fn play(
     args: &ReplayArgs,
     plan: &Arc<Plan>,
-    host: &Host,
+    server: &Server,
     bar: &ProgressBar,
 ) -> Result<(Arc<Driver>, Found), ReplayError> {
     let at_once = usize::from(args.concurrency);
-    let client = Client::new(&host.url)?;
-    let operator = client.sign_in(&host.email, &host.password).await?;
+    let client = Client::new(&server.url)?;
+    let operator = client.sign_in(&server.email, &server.password).await?;
     let mails = Mails::new(operator.clone());
-    let stage = stage::set(&client, operator, &plan.cast, at_once, &secret()).await?;
+    if server.clock().is_some() {
+        stage::promise(&operator).await?;
+    }
+    let stage = stage::set(&client, operator, &plan.cast, at_once, &host::secret()).await?;
     let books = Books::new(plan.incidents.len(), plan.tickets.len());
     let driver = Arc::new(Driver {
         plan: plan.clone(),
@@ -180,14 +182,15 @@ async fn play(
     });
     bar.set_message("replaying");
     bar.set_length(u64::try_from(plan.steps.len()).unwrap_or(u64::MAX));
-    driver.drive(at_once, host.clock(), bar).await?;
+    driver.drive(at_once, server.clock(), bar).await?;
     bar.set_message("reading back");
-    let found = read_back(&driver, at_once).await?;
+    let found = read_back(&driver, at_once, server.clock().is_some()).await?;
     Ok((driver, found))
 }
 
-/// Reads the last request of every ticket and the mails of everything.
-async fn read_back(driver: &Driver, at_once: usize) -> Result<Found, ReplayError> {
+/// Reads the last request of every ticket, the mails of everything, and, where the clock was that of the logs, how long
+/// everything took.
+async fn read_back(driver: &Driver, at_once: usize, is_timed: bool) -> Result<Found, ReplayError> {
     let places: Vec<usize> = (0..driver.plan.tickets.len()).collect();
     let states = stage::each(&places, at_once, |ticket| driver.state_of(*ticket)).await?;
     let expected = driver.plan.tickets.iter().map(|ticket| ticket.final_state);
@@ -199,6 +202,14 @@ async fn read_back(driver: &Driver, at_once: usize) -> Result<Found, ReplayError
     for state in states {
         *counts.entry(state).or_default() += 1;
     }
+    let times = match is_timed {
+        true => {
+            let server = stage::each(&places, at_once, |ticket| driver.times_of(*ticket)).await?;
+            let log: Vec<&[Measured]> = driver.plan.tickets.iter().map(|ticket| &*ticket.times).collect();
+            Some(Times::compare(&server, &log))
+        }
+        false => None,
+    };
     let own = driver.mails.own(&driver.books.requests(), at_once).await?;
     let status = driver.books.broadcast_mails_sent();
     Ok(Found {
@@ -206,6 +217,7 @@ async fn read_back(driver: &Driver, at_once: usize) -> Result<Found, ReplayError
         mismatches,
         mails_sent: status + own.sent,
         ledger: status + own.sent_of_any_kind,
+        times,
     })
 }
 
@@ -246,9 +258,4 @@ fn label() -> String {
     (0..6)
         .filter_map(|_| letters.get(rand::random_range(0..letters.len())))
         .collect()
-}
-
-/// A password that nobody will ever type.
-fn secret() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }

@@ -271,6 +271,10 @@ const SEE_ALL: &[(&str, &str)] = &[
     ),
     ("cli/audit.rs", "whoever runs a command has the database itself"),
     ("cli/mod.rs", "whoever runs a command has the database itself"),
+    (
+        "cli/simulate/behind.rs",
+        "whoever runs a command has the database itself",
+    ),
     ("cli/tenants.rs", "whoever runs a command has the database itself"),
     ("mail/dispatch.rs", "hands over everybody's mail"),
     ("worker.rs", "what is left to do is left by everybody"),

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::desk::{Database, PASSWORD};
 
 const SECRET: &str = "a secret of the tests, long enough to be one";
-const COMMANDS: [&str; 10] = [
-    "serve", "demo", "migrate", "replay", "spec", "rights", "keys", "tenants", "audit", "token",
+const COMMANDS: [&str; 11] = [
+    "serve", "demo", "migrate", "replay", "simulate", "spec", "rights", "keys", "tenants", "audit", "token",
 ];
 
 /// The binary in `home`, with nothing of this process's environment.
@@ -690,6 +690,17 @@ fn a_replay_ends_as_its_logs_do_and_sends_what_is_due() {
         sums["mails_sent"].as_u64().is_some_and(|number| number > 0),
         "{sums}"
     );
+    let times = &sums["times"];
+    assert_eq!(times["mismatches"], 0, "{sums}");
+    for (measure, count) in [("response", 39), ("resolution", 39), ("resolution_counted", 39)] {
+        let figures = &times[measure];
+        assert_eq!(figures["server"], figures["log"], "{measure}: {sums}");
+        assert_eq!(figures["log"]["count"], count, "{measure}: {sums}");
+        assert!(
+            figures["log"]["p90_seconds"].as_u64() > Some(0),
+            "{measure}: {sums}"
+        );
+    }
     let states = sums["final_states"].as_object().unwrap().values();
     assert_eq!(
         states.map(|count| count.as_u64().unwrap()).sum::<u64>(),
@@ -700,6 +711,60 @@ fn a_replay_ends_as_its_logs_do_and_sends_what_is_due() {
         sums["refused"].is_object() && sums["ignored"].is_u64() && sums["seconds"].is_number(),
         "{sums}"
     );
+}
+
+/// Three days, in the second of which the clocks of Los Angeles change and there is a storm.
+fn simulated(seed: &str, chart: Option<&Path>) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let database = Database::new(&home);
+    let mut simulate = on_engine(home.path(), &database);
+    simulate.args([
+        "simulate",
+        "--json",
+        "--from",
+        "2026-03-07",
+        "--days",
+        "3",
+        "--agents",
+        "4",
+    ]);
+    simulate.args(["--requests-per-day", "12", "--storm", "60", "--seed", seed]);
+    if let Some(chart) = chart {
+        simulate.arg("--chart").arg(chart);
+    }
+    good(run(&mut simulate))
+}
+
+#[test]
+fn a_simulation_strands_nobody_and_the_same_seed_gives_the_same_report() {
+    let home = tempfile::tempdir().unwrap();
+    let chart = home.path().join("chart.svg");
+    let [first, second, other] = std::thread::scope(|scope| {
+        let of = |seed, chart| scope.spawn(move || simulated(seed, chart));
+        [of("7", Some(chart.as_path())), of("7", None), of("8", None)].map(|played| played.join().unwrap())
+    });
+    assert_eq!(first, second);
+    assert_ne!(first, other);
+    let report: Value = serde_json::from_str(first.lines().last().unwrap()).unwrap();
+    assert_eq!(report["stranded"]["most"], 0, "{report}");
+    assert_eq!(report["mail"]["lost"], 0, "{report}");
+    assert_eq!(report["refused"], json!({}), "{report}");
+    assert_eq!(report["requests"]["is_agreed"], true, "{report}");
+    assert_eq!(report["coverage"][0]["covered_minutes"], 3 * 24 * 60, "{report}");
+    for some in [
+        "/requests/resolved",
+        "/requests/handed_over",
+        "/storm/resolved",
+        "/storm/all_clear",
+        "/stranded/asked",
+    ] {
+        assert!(
+            report.pointer(some).and_then(Value::as_u64) > Some(0),
+            "{some}: {report}"
+        );
+    }
+    let drawn = std::fs::read_to_string(chart).unwrap();
+    assert!(drawn.starts_with("<svg") && drawn.contains("the storm of"));
 }
 
 #[test]

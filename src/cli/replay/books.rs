@@ -24,7 +24,7 @@ struct Pages {
 pub struct Filed {
     /// Its id.
     pub id: String,
-    /// Receipts and resolutions that its requester must get.
+    /// Receipts, answers and resolutions that its requester must get.
     pub mails_due: usize,
 }
 
@@ -79,8 +79,8 @@ impl Books {
         }
     }
 
-    /// A ticket's last request was resolved by an agent: the mail that says so is due.
-    pub fn resolved(&self, ticket: usize) {
+    /// An agent has said something about a ticket's last request: the mail that says so is due.
+    pub fn heard(&self, ticket: usize) {
         if let Some(filed) = self
             .0
             .lock()
@@ -90,6 +90,13 @@ impl Books {
         {
             filed.mails_due += 1;
         }
+    }
+
+    /// The ids of a ticket's requests, in the order of their filing.
+    pub fn requests_of(&self, ticket: usize) -> Vec<String> {
+        let pages = self.0.lock();
+        let filed = pages.tickets.get(ticket).into_iter().flatten();
+        filed.map(|filed| filed.id.clone()).collect()
     }
 
     /// The id of a ticket's last request.

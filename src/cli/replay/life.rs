@@ -54,11 +54,13 @@ pub enum Call {
     FollowUp,
     /// The agent takes it.
     Assign(usize),
+    /// The agent says to the customer that it was taken: the first word.
+    Answer,
     /// Pending customer ends.
     Resume,
     /// Resolved ends.
     Reopen,
-    /// The customer is waited for.
+    /// The customer is asked.
     AwaitCustomer,
     /// It is solved.
     Resolve,
@@ -66,20 +68,34 @@ pub enum Call {
     Close,
 }
 
+impl Call {
+    /// Whether the customer reads what an agent says with it.
+    pub fn is_heard(self) -> bool {
+        matches!(self, Self::Answer | Self::AwaitCustomer | Self::Resolve)
+    }
+}
+
 /// How far a ticket's last request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
     state: State,
     assignee: Option<usize>,
+    is_answered: bool,
 }
 
 impl Life {
-    /// The life begins: the ticket is filed, and the activity of its first event applied.
-    pub fn begin(activity: Activity, agent: usize) -> (Self, Vec<Call>) {
-        let mut life = Self {
+    /// What was just filed.
+    fn filed() -> Self {
+        Self {
             state: State::Queued,
             assignee: None,
-        };
+            is_answered: false,
+        }
+    }
+
+    /// The life begins: the ticket is filed, and the activity of its first event applied.
+    pub fn begin(activity: Activity, agent: usize) -> (Self, Vec<Call>) {
+        let mut life = Self::filed();
         let mut calls = vec![Call::File];
         life.apply(activity, agent, &mut calls);
         (life, calls)
@@ -95,10 +111,7 @@ impl Life {
     fn apply(&mut self, activity: Activity, agent: usize, calls: &mut Vec<Call>) {
         let says_closed = matches!(activity, Activity::Close | Activity::Other);
         if self.state == State::Closed && !says_closed {
-            *self = Self {
-                state: State::Queued,
-                assignee: None,
-            };
+            *self = Self::filed();
             calls.push(Call::FollowUp);
         }
         match activity {
@@ -124,6 +137,9 @@ impl Life {
         if (self.state, self.assignee) != (State::InProgress, Some(agent)) {
             self.step(Call::Assign(agent), State::InProgress, calls);
             self.assignee = Some(agent);
+        }
+        if !self.is_answered {
+            self.step(Call::Answer, self.state, calls);
         }
     }
 
@@ -157,6 +173,7 @@ impl Life {
     fn step(&mut self, call: Call, state: State, calls: &mut Vec<Call>) {
         calls.push(call);
         self.state = state;
+        self.is_answered |= call.is_heard();
     }
 }
 
@@ -205,6 +222,7 @@ mod tests {
             [
                 Call::File,
                 Call::Assign(1),
+                Call::Answer,
                 Call::AwaitCustomer,
                 Call::Resume,
                 Call::Resolve,
@@ -215,7 +233,7 @@ mod tests {
 
     #[test]
     fn odd_lives() {
-        use Call::{AwaitCustomer, File, FollowUp, Reopen, Resume};
+        use Call::{Answer, AwaitCustomer, File, FollowUp, Reopen, Resume};
         type Case<'a> = (&'a [(Activity, usize)], &'a [Call]);
         let cases: &[Case<'_>] = &[
             (&[(Close, 0)], &[File, Call::Resolve, Call::Close]),
@@ -228,14 +246,24 @@ mod tests {
                 &[(Wait, 0), (TakeInCharge, 3)],
                 &[File, AwaitCustomer, Resume, Call::Assign(3)],
             ),
-            (&[(TakeInCharge, 3), (TakeInCharge, 3)], &[File, Call::Assign(3)]),
+            (
+                &[(TakeInCharge, 3), (TakeInCharge, 3)],
+                &[File, Call::Assign(3), Answer],
+            ),
             (
                 &[(TakeInCharge, 3), (TakeInCharge, 4)],
-                &[File, Call::Assign(3), Call::Assign(4)],
+                &[File, Call::Assign(3), Answer, Call::Assign(4)],
             ),
             (
                 &[(TakeInCharge, 3), (Wait, 0), (TakeInCharge, 4)],
-                &[File, Call::Assign(3), AwaitCustomer, Resume, Call::Assign(4)],
+                &[
+                    File,
+                    Call::Assign(3),
+                    Answer,
+                    AwaitCustomer,
+                    Resume,
+                    Call::Assign(4),
+                ],
             ),
             (
                 &[(Resolve, 0), (Resolve, 0), (Wait, 0)],
@@ -243,7 +271,14 @@ mod tests {
             ),
             (
                 &[(TakeInCharge, 3), (Resolve, 3), (TakeInCharge, 3)],
-                &[File, Call::Assign(3), Call::Resolve, Reopen, Call::Assign(3)],
+                &[
+                    File,
+                    Call::Assign(3),
+                    Answer,
+                    Call::Resolve,
+                    Reopen,
+                    Call::Assign(3),
+                ],
             ),
             (
                 &[(Close, 0), (Resolve, 0), (Close, 0), (TakeInCharge, 2)],
@@ -256,6 +291,7 @@ mod tests {
                     Call::Close,
                     FollowUp,
                     Call::Assign(2),
+                    Answer,
                 ],
             ),
         ];

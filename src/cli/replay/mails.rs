@@ -28,7 +28,7 @@ pub struct Mails {
 /// What the ledger says of requests' own mail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnMail {
-    /// Receipts and resolutions that were sent.
+    /// Receipts, answers and resolutions that were sent.
     pub sent: usize,
     /// Everything that was sent, of whatever kind.
     pub sent_of_any_kind: usize,
@@ -132,7 +132,10 @@ impl OwnMail {
         let text = |name: &str| delivery.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("state") == "sent" {
             self.sent_of_any_kind += 1;
-            self.sent += usize::from(matches!(text("kind"), "request_received" | "request_resolved"));
+            self.sent += usize::from(matches!(
+                text("kind"),
+                "request_received" | "request_commented" | "request_resolved"
+            ));
         }
     }
 
@@ -187,6 +190,7 @@ mod tests {
             ("request_resolved", "sent"),
             ("request_resolved", "leased"),
             ("request_commented", "sent"),
+            ("sla_warned", "sent"),
             ("request_received", "failed"),
         ] {
             found.add(&json!({ "kind": kind, "state": state }));
@@ -194,10 +198,10 @@ mod tests {
         assert_eq!(
             found,
             OwnMail {
-                sent: 2,
-                sent_of_any_kind: 3
+                sent: 3,
+                sent_of_any_kind: 4
             }
         );
-        assert_eq!(found.with(found).sent, 4);
+        assert_eq!(found.with(found).sent, 6);
     }
 }

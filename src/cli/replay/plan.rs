@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::cast::Cast;
 use super::histories::{IncidentLog, TicketLog};
 use super::life::{self, Activity, Life};
+use super::times::Measured;
 use super::{oracle, timeline, words};
 
 /// Everything that will be done, and what must come of it.
@@ -54,6 +55,8 @@ pub struct Ticket {
     pub severity: &'static str,
     /// The state its log ends in.
     pub final_state: &'static str,
+    /// How long its requests take by its log.
+    pub times: Vec<Measured>,
 }
 
 /// What one line of a log comes to.
@@ -275,6 +278,7 @@ fn ticket(log: &TicketLog) -> Ticket {
         description: words::body(&described, "Ticket"),
         severity: severity(&event.service_level),
         final_state: oracle::final_state(log),
+        times: oracle::times(log),
     }
 }
 
@@ -299,11 +303,41 @@ mod tests {
     #[derive(Default)]
     struct Desk {
         requests: Vec<(&'static str, Option<usize>)>,
+        clocks: Vec<Clocks>,
+    }
+
+    /// How long a request took so far, as the product's clocks count it.
+    struct Clocks {
+        filed: DateTime<Utc>,
+        last: DateTime<Utc>,
+        cycle: TimeDelta,
+        took: Measured,
+    }
+
+    impl Clocks {
+        fn call(&mut self, call: life::Call, state: &str, at: DateTime<Utc>) {
+            if matches!(state, "queued" | "in_progress") {
+                self.cycle += at - self.last;
+            }
+            self.last = at;
+            let since_filing = (at - self.filed).num_seconds();
+            if call.is_heard() {
+                self.took.response.get_or_insert(since_filing);
+            }
+            match call {
+                life::Call::Resolve => {
+                    self.took.resolution = Some(since_filing);
+                    self.took.counted = Some(self.cycle.num_seconds());
+                }
+                life::Call::Reopen => (self.took.resolution, self.took.counted) = (None, None),
+                _ => {}
+            }
+        }
     }
 
     impl Desk {
-        fn call(&mut self, call: life::Call) {
-            use life::Call::{Assign, AwaitCustomer, Close, File, FollowUp, Reopen, Resolve, Resume};
+        fn call(&mut self, call: life::Call, at: DateTime<Utc>) {
+            use life::Call::{Answer, Assign, AwaitCustomer, Close, File, FollowUp, Reopen, Resolve, Resume};
             let (state, assignee) = self.requests.last().copied().unwrap_or(("", None));
             let is_open = matches!(state, "queued" | "in_progress" | "pending_customer");
             let after = match call {
@@ -313,6 +347,7 @@ mod tests {
                 Assign(agent) if state == "in_progress" && assignee != Some(agent) => {
                     ("in_progress", Some(agent))
                 }
+                Answer if state == "in_progress" => (state, assignee),
                 Resume if state == "pending_customer" && assignee.is_some() => ("in_progress", assignee),
                 Resume if state == "pending_customer" => ("queued", None),
                 AwaitCustomer if is_open && state != "pending_customer" => ("pending_customer", assignee),
@@ -323,13 +358,21 @@ mod tests {
             };
             if matches!(call, File | FollowUp) {
                 self.requests.push(after);
+                self.clocks.push(Clocks {
+                    filed: at,
+                    last: at,
+                    cycle: TimeDelta::zero(),
+                    took: Measured::default(),
+                });
             } else {
+                self.clocks.last_mut().unwrap().call(call, state, at);
                 *self.requests.last_mut().unwrap() = after;
             }
         }
     }
 
-    /// Drives the plan; the state that each ticket's last request is in, and the incidents' under them.
+    /// Drives the plan, and sees that it takes as long as the oracle says; the state that each ticket's last request is
+    /// in.
     fn driven(plan: &Plan) -> Vec<&'static str> {
         let mut desks: Vec<Desk> = plan.tickets.iter().map(|_| Desk::default()).collect();
         let mut active = vec![None; plan.incidents.len()];
@@ -357,9 +400,13 @@ mod tests {
                         let service = plan.cast.roles[*ticket].service;
                         assert!(plan.incidents[*incident].services.contains(&service));
                     }
-                    calls.iter().for_each(|call| desks[*ticket].call(*call));
+                    calls.iter().for_each(|call| desks[*ticket].call(*call, step.at));
                 }
             }
+        }
+        for (desk, ticket) in desks.iter().zip(&plan.tickets) {
+            let took: Vec<Measured> = desk.clocks.iter().map(|clocks| clocks.took).collect();
+            assert_eq!(took, ticket.times, "{}", ticket.subject);
         }
         desks.iter().map(|desk| desk.requests.last().unwrap().0).collect()
     }

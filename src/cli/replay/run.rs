@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::ReplayError;
@@ -13,6 +13,7 @@ use super::cast::{Cast, Entry, Role};
 use super::mails::Mails;
 use super::plan::{Deed, Plan, Step};
 use super::stage::Stage;
+use super::times::Measured;
 use super::{life, timeline};
 use crate::cli::client::{Answer, Refused, Result, Session};
 use crate::clock::Clock;
@@ -31,6 +32,9 @@ pub struct Driver {
 
 /// Ends when the step that it belongs to has ended.
 type Ended = watch::Receiver<()>;
+
+/// Held until the calls of a step are answered: so long the clock stands.
+type Standing = OwnedRwLockReadGuard<()>;
 
 /// The steps that later ones may have to wait for.
 struct InFlight {
@@ -86,7 +90,7 @@ impl InFlight {
 }
 
 impl Driver {
-    /// Takes all steps, at most `at_once` at a time; a clock of one's own goes along.
+    /// Takes all steps, at most `at_once` at a time; a clock of one's own goes along, and stands while anything is asked.
     pub async fn drive(
         self: &Arc<Self>,
         at_once: usize,
@@ -94,6 +98,7 @@ impl Driver {
         bar: &ProgressBar,
     ) -> Result<(), ReplayError> {
         let slots = Arc::new(Semaphore::new(at_once));
+        let calls = Arc::new(RwLock::new(()));
         let mut in_flight = InFlight::new(&self.plan);
         let mut tasks = JoinSet::new();
         for (place, step) in self.plan.steps.iter().enumerate() {
@@ -112,12 +117,14 @@ impl Driver {
             if self.books.fatal().is_some() {
                 break;
             }
-            if let Some(clock) = &clock {
+            if let Some(clock) = clock.as_ref().filter(|clock| clock.now() < step.at) {
+                let _no_call_is_under_way = calls.write().await;
                 clock.set(step.at);
             }
+            let standing = calls.clone().read_owned().await;
             let (driver, bar) = (self.clone(), bar.clone());
             tasks.spawn(async move {
-                driver.take(place).await;
+                driver.take(place, standing).await;
                 bar.inc(1);
                 drop((ends, slot));
             });
@@ -131,9 +138,11 @@ impl Driver {
         self.books.fatal().map_or(Ok(()), |refused| Err(refused.into()))
     }
 
-    async fn take(&self, place: usize) {
+    async fn take(&self, place: usize, standing: Standing) {
         match self.plan.steps.get(place).map(|Step { deed, .. }| deed) {
-            Some(Deed::Incident { incident, call, body }) => self.tell(*incident, *call, body).await,
+            Some(Deed::Incident { incident, call, body }) => {
+                self.tell(*incident, *call, body, standing).await
+            }
             Some(Deed::Ticket {
                 ticket,
                 agent,
@@ -149,7 +158,7 @@ impl Driver {
     }
 
     /// One call about an incident; its mail is on its way to the last recipient before this ends.
-    async fn tell(&self, incident: usize, call: timeline::Call, body: &str) {
+    async fn tell(&self, incident: usize, call: timeline::Call, body: &str, standing: Standing) {
         let Some(planned) = self.plan.incidents.get(incident) else {
             return;
         };
@@ -180,6 +189,7 @@ impl Driver {
                     .await
             }
         };
+        drop(standing);
         let Some(answer) = self.counted(answer) else {
             return;
         };
@@ -220,7 +230,8 @@ impl Driver {
             life::Call::Assign(agent) => ("assign", json!({ "assignee_id": assignee(agent) })),
             life::Call::Resume => ("resume", json!({})),
             life::Call::Reopen => ("reopen", json!({})),
-            life::Call::AwaitCustomer => ("await-customer", json!({})),
+            life::Call::Answer => ("comments", json!({ "body": "This is taken in charge." })),
+            life::Call::AwaitCustomer => ("await-customer", json!({ "body": "We need to hear from you." })),
             life::Call::Resolve => ("resolve", json!({ "body": "This is solved." })),
             life::Call::Close => ("close", json!({})),
         };
@@ -232,8 +243,8 @@ impl Driver {
             .session
             .post(&format!("/v1/service-requests/{id}/{verb}"), &form, Some("*"))
             .await;
-        if self.counted(answer).is_some() && call == life::Call::Resolve {
-            self.books.resolved(ticket);
+        if self.counted(answer).is_some() && call.is_heard() {
+            self.books.heard(ticket);
         }
     }
 
@@ -304,6 +315,17 @@ impl Driver {
             .get(&format!("/v1/service-requests/{id}"))
             .await?;
         Ok(found.text("/status").to_owned())
+    }
+
+    /// How long the requests of a ticket took, read back.
+    pub async fn times_of(&self, ticket: usize) -> Result<Vec<Measured>> {
+        let mut times = Vec::new();
+        for id in self.books.requests_of(ticket) {
+            let path = format!("/v1/service-requests/{id}/sla");
+            let explained = self.stage.operator.get(&path).await?;
+            times.push(Measured::by_clocks(&explained.body));
+        }
+        Ok(times)
     }
 
     /// What a call came to; a refusal is counted.

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::times::Times;
+
 /// The sums. Its fields are those of the line of JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
@@ -26,14 +28,17 @@ pub struct Summary {
     pub mails_due: usize,
     /// Mails that were sent.
     pub mails_sent: usize,
+    /// How long requests took; null where the clock is not that of the logs.
+    pub times: Option<Times>,
     /// How long it took, from reading the logs to the last check.
     pub seconds: f64,
 }
 
 impl Summary {
-    /// Whether every ticket ended as its log does and every mail that was due was sent.
+    /// Whether every ticket ended as its log does and when it does, and every mail that was due was sent.
     pub fn is_right(&self) -> bool {
-        self.final_state_mismatches == 0 && self.mails_due == self.mails_sent
+        let late = self.times.as_ref().map_or(0, |times| times.mismatches);
+        self.final_state_mismatches == 0 && late == 0 && self.mails_due == self.mails_sent
     }
 
     /// Writes the line of JSON.
@@ -69,8 +74,9 @@ impl Summary {
             ),
             ("mails due".to_owned(), self.mails_due.to_string()),
             ("mails sent".to_owned(), self.mails_sent.to_string()),
-            ("seconds".to_owned(), format!("{:.1}", self.seconds)),
         ]);
+        rows.extend(self.times.iter().flat_map(Times::rows));
+        rows.push(("seconds".to_owned(), format!("{:.1}", self.seconds)));
         let (left, right) = rows.iter().fold((0, 0), |(left, right), (name, value)| {
             (left.max(name.chars().count()), right.max(value.chars().count()))
         });
@@ -94,6 +100,7 @@ mod tests {
             final_state_mismatches: 0,
             mails_due: 12,
             mails_sent: 12,
+            times: None,
             seconds: 1.5,
         }
     }
@@ -110,7 +117,7 @@ mod tests {
             written(|out| summary().line(out)),
             "{\"incidents\":2,\"tickets\":3,\"events\":10,\"refused\":{\"incident-not-active\":1},\"ignored\":4,\
              \"final_states\":{\"closed\":2,\"resolved\":1},\"final_state_mismatches\":0,\"mails_due\":12,\
-             \"mails_sent\":12,\"seconds\":1.5}\n"
+             \"mails_sent\":12,\"times\":null,\"seconds\":1.5}\n"
         );
     }
 
@@ -121,6 +128,10 @@ mod tests {
             table.contains("events of tickets               10\n  say nothing about the state    4\n"),
             "{table}"
         );
+        let mut summary = summary();
+        summary.times = Some(Times::default());
+        let table = written(|out| summary.table(out));
+        assert!(table.contains("times of response "), "{table}");
         let lengths: Vec<_> = table.lines().map(str::len).collect();
         assert!(lengths.iter().all(|length| *length == lengths[0]), "{table}");
     }
@@ -135,6 +146,11 @@ mod tests {
             }
             .is_right()
         );
+        let times = Some(Times {
+            mismatches: 1,
+            ..Times::default()
+        });
+        assert!(!Summary { times, ..summary() }.is_right());
         assert!(
             !Summary {
                 final_state_mismatches: 1,

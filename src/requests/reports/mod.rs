@@ -11,7 +11,7 @@ mod csv;
 mod dimension;
 mod flow;
 mod moves;
-mod percentile;
+pub mod percentile;
 mod queues;
 mod sla;
 mod staffing;
