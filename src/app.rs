@@ -430,6 +430,7 @@ impl Metrics {
 /// The numbers of the desk, counted when they are asked for.
 fn desk_numbers(conn: &mut Connection, now: crate::db::Moment) -> Result<Vec<(&'static str, i64)>, Problem> {
     let (unsealed, age) = journal::unsealed(conn, now)?;
+    let (marks, late) = requests::sla::overdue(conn, now)?;
     Ok(vec![
         ("active_incidents", incidents::store::count_active(conn)?),
         ("overdue_updates", incidents::store::overdue_updates(conn, now)?),
@@ -444,6 +445,8 @@ fn desk_numbers(conn: &mut Connection, now: crate::db::Moment) -> Result<Vec<(&'
         ("unread_events", journal::backlog(conn, journal::Reader::Notify)?),
         ("unsealed_events", unsealed),
         ("unsealed_seconds", age),
+        ("overdue_marks", marks),
+        ("overdue_marks_seconds", late),
         ("coverage_findings", queues::findings::count(conn)?),
         ("told_without_end", notify::audience::told_without_end(conn)?),
     ])

@@ -37,6 +37,10 @@ const WATCH: Duration = Duration::from_millis(500);
 const SEAL: Duration = Duration::from_millis(250);
 /// How many transactions of it make a step.
 const SEALED_AT_ONCE: usize = 50;
+/// How often is looked which clocks have run out. Not at every ring of the bell: time rings none.
+const TIME: Duration = Duration::from_millis(500);
+/// How many transactions of marks make a step.
+const MARKED_AT_ONCE: usize = 20;
 /// How often what has grown old is swept up.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -75,15 +79,22 @@ impl Worker {
         self.clock.now().into()
     }
 
+    /// What follows from what happened, and what is due: for whoever steps, as one.
+    pub async fn react(&self) -> Result<Step, Problem> {
+        let followed = self.follow_up().await;
+        let kept = self.keep_time().await?;
+        Ok(match followed? {
+            Step::Worked => Step::Worked,
+            Step::Idle => kept,
+        })
+    }
+
     /// The reactions: a request's own mail, the cascade, audiences, the end of broadcasts.
     ///
     /// What there is to do is read first, in one go and without the writer: most of the time it is nothing.
-    pub async fn react(&self) -> Result<Step, Problem> {
+    async fn follow_up(&self) -> Result<Step, Problem> {
         let now = self.now();
-        let waiting = self
-            .db
-            .read(Scope::of_system(), move |conn| Waiting::look(conn, now))
-            .await?;
+        let waiting = self.db.read(Scope::of_system(), Waiting::look).await?;
         let mut steps = Vec::new();
         if waiting.own_mail {
             steps.push(
@@ -120,18 +131,26 @@ impl Worker {
                 .await;
             steps.push(finished.map(|count| if count > 0 { Step::Worked } else { Step::Idle }));
         }
-        // First the terms, then what is due by them.
-        if waiting.stale_clocks {
+        turns(steps)
+    }
+
+    /// What is due: clocks follow other terms, warnings and breaches are made, promises of updates run out. In a loop of
+    /// its own, which waits for no mail: whoever is warned has little time left.
+    pub async fn keep_time(&self) -> Result<Step, Problem> {
+        let now = self.now();
+        let due = self
+            .db
+            .read(Scope::of_system(), move |conn| Due::look(conn, now))
+            .await?;
+        let mut steps = Vec::new();
+        // First the terms, then what is due by them: some of each at a time.
+        if due.stale_clocks {
             steps.push(self.db.write(Scope::of_system(), requests::sla::retarget).await);
         }
-        if waiting.marks {
-            steps.push(
-                self.db
-                    .write(Scope::of_system(), move |conn| requests::sla::mark(conn, now))
-                    .await,
-            );
+        if due.marks {
+            steps.push(self.mark().await);
         }
-        if waiting.promises {
+        if due.promises {
             steps.push(
                 self.db
                     .write(Scope::of_system(), move |conn| {
@@ -140,14 +159,21 @@ impl Worker {
                     .await,
             );
         }
-        // Each has its turn, whatever befell the others.
-        let worked = steps.iter().any(|step| matches!(step, Ok(Step::Worked)));
-        let failed: Result<Vec<Step>, Problem> = steps.into_iter().collect();
-        match failed {
-            Err(error) if worked => tracing::error!(%error, "a background step failed"),
-            failed => drop(failed?),
+        turns(steps)
+    }
+
+    /// Makes the marks that are due. Many, so that where a loop rests after a step they are not late by its rest.
+    async fn mark(&self) -> Result<Step, Problem> {
+        for _ in 0..MARKED_AT_ONCE {
+            let clock = self.clock.clone();
+            let marked = self.db.write(Scope::of_system(), move |conn| {
+                requests::sla::mark(conn, || clock.now().into())
+            });
+            if marked.await? == Step::Idle {
+                break;
+            }
         }
-        Ok(if worked { Step::Worked } else { Step::Idle })
+        Ok(Step::Worked)
     }
 
     /// The watch: takes back what is somebody's whose shift has ended, takes on what nobody answers, gives work out.
@@ -279,6 +305,7 @@ impl Worker {
         };
         vec![
             rounds(Duty::React, IDLE, bell),
+            rounds(Duty::Time, TIME, &Bell::default()),
             rounds(Duty::Watch, WATCH, &Bell::default()),
             rounds(Duty::Dispatch, IDLE, bell),
             rounds(Duty::Seal, SEAL, &Bell::default()),
@@ -288,7 +315,8 @@ impl Worker {
 
     async fn step(&self, duty: Duty) -> Result<Step, Problem> {
         match duty {
-            Duty::React => self.react().await,
+            Duty::React => self.follow_up().await,
+            Duty::Time => self.keep_time().await,
             Duty::Watch => self.watch().await,
             Duty::Dispatch => self.dispatch().await,
             Duty::Seal => self.seal().await,
@@ -297,10 +325,23 @@ impl Worker {
     }
 }
 
+/// What came of several steps.
+fn turns(steps: Vec<Result<Step, Problem>>) -> Result<Step, Problem> {
+    // Each has its turn, whatever befell the others.
+    let worked = steps.iter().any(|step| matches!(step, Ok(Step::Worked)));
+    let failed: Result<Vec<Step>, Problem> = steps.into_iter().collect();
+    match failed {
+        Err(error) if worked => tracing::error!(%error, "a background step failed"),
+        failed => drop(failed?),
+    }
+    Ok(if worked { Step::Worked } else { Step::Idle })
+}
+
 /// What a loop steps.
 #[derive(Clone, Copy, Debug)]
 enum Duty {
     React,
+    Time,
     Watch,
     Dispatch,
     Seal,
@@ -314,19 +355,30 @@ struct Waiting {
     cascade: Option<IncidentId>,
     broadcasts: Vec<EventId>,
     sent: bool,
-    stale_clocks: bool,
-    marks: bool,
-    promises: bool,
 }
 
 impl Waiting {
-    fn look(conn: &mut Connection, now: Moment) -> Result<Self, Problem> {
+    fn look(conn: &mut Connection) -> Result<Self, Problem> {
         Ok(Self {
             own_mail: journal::any_unread(conn, Reader::Notify)?,
             staff: journal::any_unread(conn, Reader::Queues)?,
             cascade: cascade::next(conn)?,
             broadcasts: mail::store::unexpanded(conn, 4)?,
             sent: !mail::store::sent_out(conn)?.is_empty(),
+        })
+    }
+}
+
+/// What is due.
+struct Due {
+    stale_clocks: bool,
+    marks: bool,
+    promises: bool,
+}
+
+impl Due {
+    fn look(conn: &mut Connection, now: Moment) -> Result<Self, Problem> {
+        Ok(Self {
             stale_clocks: requests::sla::any_stale(conn)?,
             marks: requests::sla::any_due(conn, now)?,
             promises: incidents::promise::any_due(conn, now)?,

@@ -40,6 +40,19 @@ pub fn exclusive(conn: &mut Connection, key: Key) -> QueryResult<()> {
     take(conn, key, "SELECT pg_advisory_xact_lock($1)")
 }
 
+/// Keeps everybody off `key` until the end of the transaction, unless somebody holds it; whether it was free.
+pub fn attempt(conn: &mut Connection, key: Key) -> QueryResult<bool> {
+    match conn {
+        Connection::Postgres(conn) => diesel::select(pg_try_advisory_xact_lock(key.0)).get_result(conn),
+        Connection::Sqlite(_) => Ok(true),
+    }
+}
+
+diesel::define_sql_function! {
+    /// Takes a lock of the transaction if nobody has it; whether nobody had.
+    fn pg_try_advisory_xact_lock(key: BigInt) -> Bool;
+}
+
 fn take(conn: &mut Connection, key: Key, statement: &str) -> QueryResult<()> {
     match conn {
         Connection::Postgres(conn) => diesel::sql_query(statement)

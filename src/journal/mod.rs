@@ -279,6 +279,18 @@ struct Unread {
     seq: i32,
 }
 
+impl Unread {
+    fn of(event: &Event, reader: Reader) -> Self {
+        Self {
+            tenant_id: event.tenant_id,
+            reader,
+            event_id: event.id,
+            subject_id: event.subject_id,
+            seq: event.seq,
+        }
+    }
+}
+
 /// What changed of something, before and after: `{"from": {…}, "to": {…}}`. What is the same in both is left out.
 pub fn changes(before: Value, after: Value) -> Value {
     let (Value::Object(mut from), Value::Object(mut to)) = (before, after) else {
@@ -311,15 +323,25 @@ pub fn record(conn: &mut Connection, event: &Event, readers: &[Reader]) -> Resul
     let seal = Seal::of(event)?;
     on_each!(conn, conn => diesel::insert_into(events::table).values((event, &seal)).execute(conn))?;
     for reader in readers {
-        let unread = Unread {
-            tenant_id: event.tenant_id,
-            reader: *reader,
-            event_id: event.id,
-            subject_id: event.subject_id,
-            seq: event.seq,
-        };
+        let unread = Unread::of(event, *reader);
         on_each!(conn, conn => diesel::insert_into(unread_events::table).values(unread).execute(conn))?;
     }
+    Ok(())
+}
+
+/// Writes many events at once, and of each a row for each reader that has to act on it.
+pub fn record_all(conn: &mut Connection, all: &[Event], readers: &[Reader]) -> Result<(), Problem> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let seals: Vec<Seal> = all.iter().map(Seal::of).collect::<Result<_, _>>()?;
+    let rows: Vec<_> = all.iter().zip(&seals).collect();
+    on_each!(conn, conn => diesel::insert_into(events::table).values(rows).execute(conn))?;
+    let unread: Vec<Unread> = readers
+        .iter()
+        .flat_map(|reader| all.iter().map(|event| Unread::of(event, *reader)))
+        .collect();
+    on_each!(conn, conn => diesel::insert_into(unread_events::table).values(unread).execute(conn))?;
     Ok(())
 }
 

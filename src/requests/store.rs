@@ -79,6 +79,14 @@ pub fn find(conn: &mut Connection, tenant: TenantId, id: RequestId) -> Result<Op
         .optional()?)
 }
 
+/// The requests of these ids, whosever they are.
+pub fn all_of(conn: &mut Connection, ids: &[RequestId]) -> Result<Vec<Request>, Problem> {
+    Ok(service_requests::table
+        .filter(service_requests::id.eq_any(ids.to_vec()))
+        .select(Request::as_select())
+        .load(conn)?)
+}
+
 /// Whether the request of this id or reference is the tenant's.
 pub fn is_of(conn: &mut Connection, tenant: TenantId, key: &str) -> Result<bool, Problem> {
     let own = service_requests::table

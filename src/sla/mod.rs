@@ -14,5 +14,5 @@ mod promises;
 pub mod store;
 
 pub use ledger::{Interval, Ledger, Onset, Pace, Share, Terms};
-pub use model::{Book, Calendar, CalendarRef, Clock, Policy, PolicySet};
+pub use model::{Book, Calendar, CalendarRef, Clock, Edition, Policy, PolicySet};
 pub use promises::Promises;

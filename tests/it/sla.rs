@@ -202,6 +202,16 @@ async fn warnings_and_breaches_come_once_in_order_also_late_and_with_workers_tha
     assert_eq!(before, 12, "one mail about each urgent request");
     // An outage of ten hours: every clock has both of its marks behind it.
     stage.pass_minutes(600);
+    let gauges = |marks: u32, seconds: u32| {
+        format!(
+            "allclear_desk{{kind=\"overdue_marks\"}} {marks}\nallclear_desk{{kind=\"overdue_marks_seconds\"}} {seconds}\n"
+        )
+    };
+    let numbers = desk.operator.get("/metrics").await.ok();
+    assert!(
+        numbers.as_str().unwrap().contains(&gauges(24, 567 * 60)),
+        "{numbers}"
+    );
     let other = match desk.settings().database {
         Location::Postgres(_) => Some(
             app::open(desk.settings().clone(), desk.clock.clone())
@@ -251,6 +261,8 @@ async fn warnings_and_breaches_come_once_in_order_also_late_and_with_workers_tha
         ];
         assert_eq!(kinds, once, "{marks:?}");
     }
+    let numbers = desk.operator.get("/metrics").await.ok();
+    assert!(numbers.as_str().unwrap().contains(&gauges(0, 0)), "{numbers}");
     // All of them together are in the order of their instants.
     let events = desk.operator.all("/v1/audit").await;
     let mut reached: Vec<String> = events

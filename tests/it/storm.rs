@@ -1,7 +1,7 @@
 //! Many at once: filers against a resolve, claimers on one line, processes on one database, and a process that is
 //! killed in the middle.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,11 +11,16 @@ use std::time::{Duration, Instant};
 
 use allclear::app;
 use allclear::clock::Clock;
-use allclear::db::Location;
+use allclear::db::schema::{events, sla_clocks, sla_intervals};
+use allclear::db::{Json, Location, Moment, RequestId, SubjectId};
+use allclear::journal::EventKind;
 use allclear::mail::Step;
 use allclear::worker::Worker;
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::Connection as _;
+use diesel::prelude::*;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use crate::desk::{Database, PASSWORD, Reply, Stage, TestDesk, User, always_on, incident_form};
 use crate::mailbox::Mailbox;
@@ -619,6 +624,21 @@ async fn is_quiet(operator: &User) -> bool {
         == 0
 }
 
+/// Waits until all that follows from the calls is done, and all mail sent.
+async fn come_to_rest(operator: &User) {
+    let start = Instant::now();
+    let mut quiet = 0;
+    // Twice in a row: between two looks a broadcast may begin.
+    while quiet < 2 {
+        assert!(
+            start.elapsed() < Duration::from_secs(90),
+            "the mail never comes to an end"
+        );
+        quiet = if is_quiet(operator).await { quiet + 1 } else { 0 };
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_a_kill_and_every_mail_goes_out() {
     let dir = tempfile::tempdir().unwrap();
@@ -679,17 +699,7 @@ async fn what_was_acknowledged_survives_a_kill_and_every_mail_goes_out() {
     }
     let resolve = format!("/v1/incidents/{}/resolve", id(&incident));
     operator.post(&resolve, json!({"body": "It is over."})).await.ok();
-    let start = Instant::now();
-    let mut quiet = 0;
-    // Twice in a row: between two looks a broadcast may begin.
-    while quiet < 2 {
-        assert!(
-            start.elapsed() < Duration::from_secs(90),
-            "the mail never comes to an end"
-        );
-        quiet = if is_quiet(&operator).await { quiet + 1 } else { 0 };
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+    come_to_rest(&operator).await;
 
     let ledger = operator.all("/v1/deliveries").await;
     let kinds = |kind: &str| ledger.iter().filter(|row| row["kind"] == kind).count();
@@ -721,6 +731,136 @@ async fn what_was_acknowledged_survives_a_kill_and_every_mail_goes_out() {
         "{repeated} mails were repeated, of {IN_FLIGHT} at most"
     );
     process.kill();
+}
+
+/// Requests whose clocks run out while processes die.
+const RUNNING_OUT: usize = 160;
+/// And how many of these do.
+const KILLED: usize = 6;
+
+/// Lets the one clock of each request run out after the other: half of them before now, half in the coming seconds.
+fn run_out(database: &Database) {
+    let now = Clock::system().now();
+    let begun = |number: i64| now - TimeDelta::seconds(63) + TimeDelta::milliseconds(number * 37);
+    let mut conn = database.connect();
+    conn.transaction(|conn| {
+        let requests: Vec<RequestId> = sla_clocks::table
+            .filter(sla_clocks::target_minutes.is_not_null())
+            .select(sla_clocks::request_id)
+            .load(conn)?;
+        assert_eq!(requests.len(), RUNNING_OUT);
+        for (number, request) in (0..).zip(requests) {
+            let at = |second| Moment::from(begun(number) + TimeDelta::seconds(second));
+            let marks = (
+                sla_clocks::opened_at.eq(at(0)),
+                sla_clocks::next_at.eq(at(45)),
+                sla_clocks::due_at.eq(at(60)),
+            );
+            let clock = sla_clocks::table.filter(sla_clocks::request_id.eq(request));
+            diesel::update(clock.filter(sla_clocks::target_minutes.is_not_null()))
+                .set(marks)
+                .execute(conn)?;
+            diesel::update(sla_intervals::table.filter(sla_intervals::request_id.eq(request)))
+                .set(sla_intervals::from_at.eq(at(0)))
+                .execute(conn)?;
+        }
+        diesel::QueryResult::Ok(())
+    })
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_out_while_processes_are_killed_is_marked_once_each_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::new(&dir);
+    let mailbox = Arc::new(Mailbox::start());
+    let serve = {
+        let (dir, location, mailbox) = (
+            dir.path().to_owned(),
+            database.location.clone(),
+            Arc::clone(&mailbox),
+        );
+        move || Process::serve(&dir, &location, &mailbox)
+    };
+    let first = serve();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let operator = User::sign_in(&reqwest::Client::new(), &first.url, "olive@provider.example").await;
+    let (tenant, ada) = furnish(&operator).await;
+    let promise = json!({"plan": "standard", "severity": "c", "clock": "first_response", "target_minutes": 1, "calendar": "always"});
+    let policies = json!({"policies": [promise]});
+    operator.put("/v1/sla-policies", policies).await.ok();
+    let incident = operator.post("/v1/incidents", incident_form()).await.created();
+    let filers: Vec<_> = (0..16)
+        .map(|filer| {
+            let mut form = by_telephone(
+                &tenant,
+                &incident,
+                &format!("caller{filer}@contoso.example"),
+                "Down",
+            );
+            form["severity"] = json!("c");
+            let ada = ada.clone();
+            tokio::spawn(async move {
+                for _ in 0..RUNNING_OUT / 16 {
+                    ada.post("/v1/service-requests", form.clone()).await.created();
+                }
+            })
+        })
+        .collect();
+    for filer in filers {
+        filer.await.unwrap();
+    }
+    first.kill();
+    run_out(&database);
+
+    // Several on one database server; a file is one process's.
+    let count = match database.location {
+        Location::Postgres(_) => 4,
+        Location::Sqlite(_) => 1,
+    };
+    let mut processes: VecDeque<_> = (0..count).map(|_| spawn_blocking(serve.clone())).collect();
+    let mut conn = database.connect();
+    let mut made = || -> usize {
+        let kinds = [EventKind::SlaWarned, EventKind::SlaBreached];
+        let marks = events::table.filter(events::kind.eq_any(kinds)).count();
+        marks.get_result::<i64>(&mut conn).unwrap().try_into().unwrap()
+    };
+    let mut after = 0;
+    for _ in 0..KILLED {
+        after += rand::random_range(1..2 * RUNNING_OUT / KILLED);
+        until("marks", || made() >= after).await;
+        processes.pop_front().unwrap().await.unwrap().kill();
+        processes.push_back(spawn_blocking(serve.clone()));
+    }
+    until("all marks", || made() >= 2 * RUNNING_OUT).await;
+    let process = processes.pop_front().unwrap().await.unwrap();
+    let operator = User {
+        url: process.url.clone(),
+        ..operator
+    };
+    come_to_rest(&operator).await;
+
+    let marks: Vec<(SubjectId, EventKind, Json)> = events::table
+        .filter(events::kind.eq_any([EventKind::SlaWarned, EventKind::SlaBreached]))
+        .order(events::id)
+        .select((events::subject_id, events::kind, events::data))
+        .load(&mut database.connect())
+        .unwrap();
+    let each: BTreeSet<(SubjectId, &str)> = marks.iter().map(|mark| (mark.0, mark.1.as_str())).collect();
+    assert_eq!((marks.len(), each.len()), (2 * RUNNING_OUT, 2 * RUNNING_OUT));
+    let reached: Vec<DateTime<Utc>> = marks.iter().map(|mark| at(&mark.2.0["reached_at"])).collect();
+    assert!(reached.is_sorted(), "{reached:?}");
+    let ledger = operator.all("/v1/deliveries").await;
+    let told = ledger
+        .iter()
+        .filter(|row| row["kind"].as_str().unwrap().starts_with("sla_"));
+    assert_eq!(told.clone().count(), 2 * RUNNING_OUT);
+    assert!(
+        told.clone()
+            .all(|row| row["state"] == "sent" && row["recipient"] == ada.email.as_str())
+    );
+    let repeated = mailbox.to(&ada.email).len() - 2 * RUNNING_OUT;
+    assert!(repeated <= KILLED * IN_FLIGHT, "{repeated} were repeated");
 }
 
 #[tokio::test(flavor = "multi_thread")]

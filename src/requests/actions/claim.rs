@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 
 use super::change::{event, prepare, tell};
 use super::hands;
-use crate::db::{Connection, Moment, QueueId, lock};
+use crate::db::{Connection, Moment, QueueId, RequestId, lock};
 use crate::identity::{Caller, Right};
 use crate::journal::EventKind;
 use crate::problem::{Code, Problem};
 use crate::queues;
+use crate::queues::agents::Agent;
 use crate::queues::routing::Severity;
 use crate::requests::lifecycle::{self, Status, Verb};
 use crate::requests::line::{self, Waiting};
@@ -18,7 +19,7 @@ use crate::requests::model::Request;
 use crate::requests::store;
 
 /// How many candidates are read at first.
-const CANDIDATES: i64 = 8;
+const CANDIDATES: i64 = 16;
 /// And how many when the caller could take none of them.
 const PAGE: i64 = 500;
 
@@ -51,9 +52,10 @@ impl Reason {
 
 /// Gives the caller the most urgent request of a queue that it may take; `None` when a fresh look finds none.
 ///
-/// Candidates are read in order and taken by an update guarded by all that made them eligible. Whoever loses one goes
-/// on to the next; when all that were read are lost, the line is read again. What needs other skills, or more room than
-/// the caller has left, is passed over.
+/// Candidates are read in order and taken by an update guarded by all that made them eligible. What another claimer has in
+/// hand is passed over, so that nobody waits for the next request behind those who get the ones before it; whoever finds
+/// nothing else waits until one of them is decided, and the line is read again. What needs other skills, or more room
+/// than the caller has left, is passed over for good.
 pub fn claim(
     conn: &mut Connection,
     caller: &Caller,
@@ -64,8 +66,8 @@ pub fn claim(
     found.ok_or_else(|| Problem::not_found("queue"))?;
     let now = caller.now();
     hands::require_duty(conn, queue, caller.person(), now)?;
-    // One claimer of a line at a time: else all of them wait for the same row, and then for the next one.
-    lock::exclusive(conn, lock::Key::of(queue))?;
+    // Beside other claimers; whoever gives out what is in the line, or changes the queue, is alone.
+    lock::shared(conn, lock::Key::of(queue))?;
     let agent = hands::of(conn, caller.person())?;
     if !agent.presence.claims() {
         return Err(Problem::new(
@@ -82,29 +84,56 @@ pub fn claim(
     if severities.is_empty() {
         return Err(hands::at_capacity(&agent, load));
     }
-    'fresh: loop {
-        let (mut last, mut lost) = (None, false);
-        loop {
-            let limit = if last.is_none() { CANDIDATES } else { PAGE };
-            let candidates = line::store::most_urgent(conn, queue, &severities, last.as_ref(), limit)?;
-            let Some(end) = candidates.last().cloned() else {
-                if lost {
+    let taker = Taker {
+        caller,
+        agent: &agent,
+        severities: &severities,
+        now,
+    };
+    taker.first(conn, queue)
+}
+
+/// Somebody who claims, and what may be theirs.
+struct Taker<'a> {
+    caller: &'a Caller,
+    agent: &'a Agent,
+    severities: &'a [Severity],
+    now: Moment,
+}
+
+impl Taker<'_> {
+    /// Takes the first of a line that is free.
+    fn first(&self, conn: &mut Connection, queue: QueueId) -> Result<Option<(Request, Reason)>, Problem> {
+        'fresh: loop {
+            let (mut last, mut lost) = (None, None);
+            loop {
+                let limit = if last.is_none() { CANDIDATES } else { PAGE };
+                let candidates =
+                    line::store::most_urgent(conn, queue, self.severities, last.as_ref(), limit)?;
+                let Some(end) = candidates.last().cloned() else {
+                    let Some(lost) = lost else { return Ok(None) };
+                    lock::exclusive(conn, in_hand(lost))?;
                     continue 'fresh;
+                };
+                for candidate in candidates {
+                    if !self.agent.fits(&line::needs_of(&candidate.needs)?) {
+                        continue;
+                    }
+                    let is_free = lock::attempt(conn, in_hand(candidate.request_id))?;
+                    if is_free && let Some(taken) = take(conn, self.caller, &candidate, self.now)? {
+                        return Ok(Some((taken, Reason::of(&candidate))));
+                    }
+                    lost.get_or_insert(candidate.request_id);
                 }
-                return Ok(None);
-            };
-            for candidate in candidates {
-                if !agent.fits(&line::needs_of(&candidate.needs)?) {
-                    continue;
-                }
-                match take(conn, caller, &candidate, now)? {
-                    Some(taken) => return Ok(Some((taken, Reason::of(&candidate)))),
-                    None => lost = true,
-                }
+                last = Some(end);
             }
-            last = Some(end);
         }
     }
+}
+
+/// The lock of whoever is claiming a request. Not that of the request: whoever changes it is waited for.
+fn in_hand(request: RequestId) -> lock::Key {
+    lock::Key::named(&format!("claim of {request}"))
 }
 
 fn take(

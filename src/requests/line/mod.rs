@@ -153,6 +153,15 @@ pub fn stand_anew(conn: &mut Connection, request: &Request) -> Result<(), Proble
     store::save_urgency(conn, request, urgent_at, needs_text(request)?)
 }
 
+/// Says anew by which deadline a request stands in its line, if it stands in one. What was handed over only moves ahead.
+pub fn stand_by(
+    conn: &mut Connection,
+    whose: (TenantId, RequestId),
+    due: Option<Moment>,
+) -> Result<(), Problem> {
+    store::save_due(conn, whose, due.unwrap_or_else(never))
+}
+
 /// The earliest deadline of a request, or [`never`].
 fn due(conn: &mut Connection, request: &Request) -> Result<Moment, Problem> {
     let due = sla::due(conn, request.tenant_id, request.id)?;

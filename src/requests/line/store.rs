@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::Waiting;
+use super::{Standing, Waiting};
 use crate::db::schema::{push_turns, waiting_requests};
 use crate::db::{Connection, Moment, PersonId, QueueId, RequestId, TenantId, on_each};
 use crate::problem::Problem;
@@ -42,6 +42,25 @@ pub fn save_urgency(
         waiting_requests::needs.eq(needs),
     );
     diesel::update(row).set(urgency).execute(conn)?;
+    Ok(())
+}
+
+/// Says anew how urgent a request is, if it waits; one that was handed over is never less urgent than it was.
+pub fn save_due(
+    conn: &mut Connection,
+    (tenant, request): (TenantId, RequestId),
+    due: Moment,
+) -> Result<(), Problem> {
+    let row = waiting_requests::table
+        .filter(waiting_requests::tenant_id.eq(tenant))
+        .filter(waiting_requests::request_id.eq(request))
+        .filter(
+            waiting_requests::standing
+                .ne(Standing::HandedOver.rank())
+                .or(waiting_requests::urgent_at.gt(due)),
+        );
+    let urgency = waiting_requests::urgent_at.eq(due);
+    on_each!(conn, conn => diesel::update(row).set(urgency).execute(conn))?;
     Ok(())
 }
 

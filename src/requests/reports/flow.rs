@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::asked::Span;
 use super::moves::{Moves, Whose, reopens, was_open};
 use super::percentile::Sample;
-use super::store::{self, Happened, Place};
+use super::store::{self, Happened, Place, Wanted};
 use crate::db::{Connection, Json, Moment, QueueId};
 use crate::journal::EventKind;
 use crate::problem::Problem;
@@ -59,7 +59,12 @@ impl Past {
             moves: Moves::default(),
             affected: Vec::new(),
         };
-        for (event, data) in store::told(conn, &kinds, since(span.from))? {
+        let wanted = Wanted {
+            kinds: &kinds,
+            span: since(span.from),
+            filed_by: span.to,
+        };
+        for (event, data) in store::told(conn, wanted)? {
             if event.kind == EventKind::RequestStillAffected {
                 let from = field(&data, "/from").and_then(Status::parse);
                 past.affected.push((event, from));
@@ -96,7 +101,12 @@ impl Past {
             EventKind::RequestReopened,
             EventKind::RequestHandedOver,
         ];
-        store::happened(conn, &kinds, self.span, |event| {
+        let wanted = Wanted {
+            kinds: &kinds,
+            span: self.span,
+            filed_by: self.span.to,
+        };
+        store::happened(conn, wanted, |event| {
             count(event, None);
             Ok(())
         })?;
@@ -163,7 +173,12 @@ impl Past {
             EventKind::RequestClosed,
         ];
         let after = since(self.span.to);
-        store::happened(conn, &kinds, after, |event| {
+        let wanted = Wanted {
+            kinds: &kinds,
+            span: after,
+            filed_by: self.span.to,
+        };
+        store::happened(conn, wanted, |event| {
             note(event, None);
             Ok(())
         })?;

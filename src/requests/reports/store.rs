@@ -12,8 +12,8 @@ use super::moves::Whose;
 use super::tally::{Cycle, Ended};
 use crate::db::schema::{events, service_requests, sla_clocks, waiting_requests};
 use crate::db::{
-    Connection, EventId, EventNoun, Id, Json, Moment, QueueId, RequestId, RequestNoun, TenantId, each_row,
-    on_each,
+    Connection, EventId, EventNoun, Id, Json, Moment, QueueId, RequestId, RequestNoun, SubjectId, TenantId,
+    each_row, on_each,
 };
 use crate::journal::EventKind;
 use crate::problem::Problem;
@@ -187,20 +187,38 @@ pub struct Happened {
     pub place: Place,
 }
 
-/// Events of these kinds in a range, with their requests; of what is sealed, or of what is not.
+/// Which events are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Of these kinds.
+    pub kinds: &'a [EventKind],
+    /// In this range.
+    pub span: Span,
+    /// Of requests that had been filed by then: of a range long ago, nearly all that happened since is of others.
+    pub filed_by: Moment,
+}
+
+/// Events with their requests; of what is sealed, or of what is not.
 macro_rules! events_of {
-    ($kinds:expr, $span:expr, $sealed:expr, $selected:expr) => {{
-        let (first, after) = ids::<EventNoun>($span);
+    ($wanted:expr, $sealed:expr, $selected:expr) => {{
+        let Wanted {
+            kinds,
+            span,
+            filed_by,
+        } = $wanted;
+        let (first, after) = ids::<EventNoun>(span);
+        let younger = SubjectId::first_at(filed_by.plus(TimeDelta::milliseconds(1)));
         let its = service_requests::tenant_id
             .eq(events::tenant_id)
             .and(service_requests::id.eq(events::subject_id));
         events::table
             .inner_join(service_requests::table.on(its))
-            .filter(events::kind.eq_any($kinds.to_vec()))
+            .filter(events::kind.eq_any(kinds.to_vec()))
             .filter(events::id.ge(first))
             .filter(events::id.lt(after))
-            .filter(events::at.ge($span.from))
-            .filter(events::at.lt($span.to))
+            .filter(events::at.ge(span.from))
+            .filter(events::at.lt(span.to))
+            .filter(events::subject_id.lt(younger))
             .filter($sealed)
             .select($selected)
     }};
@@ -213,14 +231,13 @@ macro_rules! happened {
     };
 }
 
-/// Shows what of these kinds happened to requests in a range.
+/// Shows what happened to requests.
 ///
 /// The index for this is of sealed events alone. What is not sealed yet is little, and read first: whatever is sealed
 /// in between is found twice, and not missed.
 pub fn happened(
     conn: &mut Connection,
-    kinds: &[EventKind],
-    span: Span,
+    wanted: Wanted<'_>,
     mut show: impl FnMut(&Happened) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let mut fresh: HashSet<EventId> = HashSet::new();
@@ -231,7 +248,7 @@ pub fn happened(
     each_row!(
         conn,
         Happened,
-        events_of!(kinds, span, events::chain_seq.is_null(), happened!()),
+        events_of!(wanted, events::chain_seq.is_null(), happened!()),
         each
     );
     let mut each = |row: Happened| match fresh.contains(&row.id) {
@@ -241,24 +258,20 @@ pub fn happened(
     each_row!(
         conn,
         Happened,
-        events_of!(kinds, span, events::chain_seq.is_not_null(), happened!()),
+        events_of!(wanted, events::chain_seq.is_not_null(), happened!()),
         each
     );
     Ok(())
 }
 
 /// The same with what each event says: for kinds of which there are few.
-pub fn told(
-    conn: &mut Connection,
-    kinds: &[EventKind],
-    span: Span,
-) -> Result<Vec<(Happened, Json)>, Problem> {
+pub fn told(conn: &mut Connection, wanted: Wanted<'_>) -> Result<Vec<(Happened, Json)>, Problem> {
     let said = || (happened!(), events::data);
     let mut rows: Vec<(Happened, Json)> =
-        on_each!(conn, conn => events_of!(kinds, span, events::chain_seq.is_null(), said()).load(conn))?;
+        on_each!(conn, conn => events_of!(wanted, events::chain_seq.is_null(), said()).load(conn))?;
     let fresh: HashSet<EventId> = rows.iter().map(|row| row.0.id).collect();
     let sealed: Vec<(Happened, Json)> =
-        on_each!(conn, conn => events_of!(kinds, span, events::chain_seq.is_not_null(), said()).load(conn))?;
+        on_each!(conn, conn => events_of!(wanted, events::chain_seq.is_not_null(), said()).load(conn))?;
     rows.extend(sealed.into_iter().filter(|row| !fresh.contains(&row.0.id)));
     Ok(rows)
 }

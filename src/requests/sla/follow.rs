@@ -1,8 +1,9 @@
 //! The clocks follow every change of their request, in its transaction.
 
+use super::changes::Changes;
 use super::clocks::{Clocks, Opening};
 use super::moves::{Move, Standing, moves};
-use super::{retarget, store};
+use super::store;
 use crate::db::Connection;
 use crate::identity::{self, Plan};
 use crate::journal::{Event, Side};
@@ -51,8 +52,10 @@ pub fn follow(
     let before = clocks.open.clone();
     let mut book = Book::default();
     let terms = sla::store::terms(conn)?;
-    for cycle in clocks.open.iter_mut().filter(|cycle| cycle.row.terms < terms) {
-        retarget::catch_up(conn, cycle)?;
+    let followed = clocks.open.iter().map(|cycle| cycle.row.terms).min();
+    if let Some(followed) = followed.filter(|followed| *followed < terms) {
+        let changes = Changes::after(conn, followed)?;
+        clocks.open.iter_mut().for_each(|cycle| changes.renew(cycle));
     }
     let promises = sla::store::promises(conn, set, terms)?;
     let opening = Opening {

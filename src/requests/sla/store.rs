@@ -53,6 +53,29 @@ pub fn cycles(conn: &mut Connection, whose: (TenantId, RequestId)) -> Result<Vec
     .collect()
 }
 
+/// One cycle with its ledger.
+pub fn cycle(
+    conn: &mut Connection,
+    (tenant, request, clock, cycle): Place,
+) -> Result<Option<Cycle>, Problem> {
+    let of_cycle = sla_intervals::tenant_id
+        .eq(sla_clocks::tenant_id)
+        .and(sla_intervals::request_id.eq(sla_clocks::request_id))
+        .and(sla_intervals::clock.eq(sla_clocks::clock))
+        .and(sla_intervals::cycle.eq(sla_clocks::cycle));
+    let found: Vec<(Row, Interval)> = on_each!(conn, conn => sla_clocks::table
+        .find((tenant, request, clock, cycle))
+        .inner_join(sla_intervals::table.on(of_cycle))
+        .order(sla_intervals::seq)
+        .select((Row::as_select(), Interval::as_select()))
+        .load(conn))?;
+    let (rows, intervals): (Vec<Row>, Vec<Interval>) = found.into_iter().unzip();
+    let row = rows.into_iter().next();
+    Ok(row
+        .zip(Ledger::of(intervals))
+        .map(|(row, ledger)| Cycle { row, ledger }))
+}
+
 fn hollow() -> Problem {
     Problem::internal("a clock has no ledger")
 }
@@ -210,22 +233,34 @@ pub fn any_due(conn: &mut Connection, now: Moment) -> Result<bool, Problem> {
     Ok(due.first::<i32>(conn).optional()?.is_some())
 }
 
-/// How many marks were to be made by `now` and have not been, for the metrics.
-pub fn unreached(conn: &mut Connection, now: Moment) -> Result<i64, Problem> {
-    Ok(sla_clocks::table
-        .filter(sla_clocks::next_at.le(now))
-        .count()
-        .get_result(conn)?)
+/// How many marks were to be made by `now` and have not been, and for how many seconds the first of them, for the
+/// metrics.
+pub fn overdue(conn: &mut Connection, now: Moment) -> Result<(i64, i64), Problem> {
+    let due = sla_clocks::table.filter(sla_clocks::next_at.le(now));
+    let count = due.count().get_result(conn)?;
+    let oldest: Option<Option<Moment>> = due
+        .order(sla_clocks::next_at)
+        .select(sla_clocks::next_at)
+        .first(conn)
+        .optional()?;
+    Ok((
+        count,
+        oldest.flatten().map_or(0, |at| now.since(at).num_seconds()),
+    ))
 }
 
-/// Requests with clocks that have not followed the changes up to a number.
-pub fn stale(conn: &mut Connection, terms: i32, limit: i64) -> Result<Vec<(TenantId, RequestId)>, Problem> {
+/// Requests with clocks that have not followed the changes up to a number, and up to which they have.
+pub fn stale(
+    conn: &mut Connection,
+    terms: i32,
+    limit: i64,
+) -> Result<Vec<((TenantId, RequestId), i32)>, Problem> {
     Ok(sla_clocks::table
         .filter(sla_clocks::terms.lt(terms))
         .filter(sla_clocks::stopped_at.is_null())
         .order(sla_clocks::terms)
         .limit(limit)
-        .select((sla_clocks::tenant_id, sla_clocks::request_id))
+        .select(((sla_clocks::tenant_id, sla_clocks::request_id), sla_clocks::terms))
         .load(conn)?)
 }
 
