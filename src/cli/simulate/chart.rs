@@ -48,6 +48,9 @@ macro_rules! mesh {
             .map_err(said)?
     };
 }
+/// From so many days on columns stand close: gaps of part of a pixel would be seen here and not there.
+const CLOSE: i64 = 100;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), String>;
 
@@ -137,7 +140,11 @@ fn of_days(area: &Area<'_>, series: &Series, from: DateTime<Utc>) -> Drawn {
         .to_string());
     let column = |(place, value): (i64, &u32)| {
         let (left, right) = (from + TimeDelta::days(place), from + TimeDelta::days(place + 1));
-        let gap = (right - left) / 12;
+        let gap = if days > CLOSE {
+            TimeDelta::zero()
+        } else {
+            (right - left) / 12
+        };
         Rectangle::new(
             [(left + gap, 0.0), (right - gap, f64::from(*value).min(top))],
             series.colour.filled(),
