@@ -10,7 +10,7 @@ use allclear::journal::{self, Actor, Event, EventKind, SubjectKind};
 use allclear::requests::{Request, Status};
 use allclear::sla::Clock;
 use chrono::TimeDelta;
-use diesel::Connection as _;
+use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -136,47 +136,55 @@ async fn bare(desk: &Desk) -> f64 {
 }
 
 fn take(conn: &mut Connection, queue: QueueId, together: usize) {
+    // The server goes on writing: on SQLite the writer is taken before anything is read.
+    let begin = match conn {
+        Connection::Postgres(_) => "BEGIN",
+        Connection::Sqlite(_) => "BEGIN IMMEDIATE",
+    };
+    conn.batch_execute(begin).unwrap();
+    take_all(conn, queue, together).unwrap();
+    conn.batch_execute("COMMIT").unwrap();
+}
+
+fn take_all(conn: &mut Connection, queue: QueueId, together: usize) -> QueryResult<()> {
     let now: Moment = Time::system().now().into();
-    conn.transaction::<_, diesel::result::Error, _>(|conn| {
-        for _ in 0..together {
-            let line = waiting_requests::table
-                .filter(waiting_requests::queue_id.eq(queue))
-                .order((
-                    waiting_requests::urgent_at,
-                    waiting_requests::severity,
-                    waiting_requests::standing,
-                    waiting_requests::request_id,
-                ))
-                .select((waiting_requests::tenant_id, waiting_requests::request_id));
-            let key: (TenantId, RequestId) = match conn {
-                Connection::Postgres(conn) => line.limit(1).for_update().skip_locked().first(conn)?,
-                Connection::Sqlite(conn) => line.limit(1).first(conn)?,
-            };
-            let mut request: Request = service_requests::table
-                .find(key)
-                .select(Request::as_select())
-                .first(conn)?;
-            request.status = Status::InProgress;
-            request.revision += 1;
-            diesel::update(service_requests::table.find(key))
-                .set(&request)
-                .execute(conn)?;
-            diesel::delete(waiting_requests::table.find(key)).execute(conn)?;
-            let subject = (SubjectKind::Request, request.id);
-            let data = json!({"from": "queued", "to": "in_progress"});
-            let whose = (request.tenant_id, request.revision);
-            let event = Event::new(
-                EventKind::RequestClaimed,
-                subject,
-                whose,
-                (&Actor::system(), now),
-                data,
-            );
-            journal::record(conn, &event, &[]).map_err(|_| diesel::result::Error::RollbackTransaction)?;
-        }
-        Ok(())
-    })
-    .unwrap();
+    for _ in 0..together {
+        let line = waiting_requests::table
+            .filter(waiting_requests::queue_id.eq(queue))
+            .order((
+                waiting_requests::urgent_at,
+                waiting_requests::severity,
+                waiting_requests::standing,
+                waiting_requests::request_id,
+            ))
+            .select((waiting_requests::tenant_id, waiting_requests::request_id));
+        let key: (TenantId, RequestId) = match conn {
+            Connection::Postgres(conn) => line.limit(1).for_update().skip_locked().first(conn)?,
+            Connection::Sqlite(conn) => line.limit(1).first(conn)?,
+        };
+        let mut request: Request = service_requests::table
+            .find(key)
+            .select(Request::as_select())
+            .first(conn)?;
+        request.status = Status::InProgress;
+        request.revision += 1;
+        diesel::update(service_requests::table.find(key))
+            .set(&request)
+            .execute(conn)?;
+        diesel::delete(waiting_requests::table.find(key)).execute(conn)?;
+        let subject = (SubjectKind::Request, request.id);
+        let data = json!({"from": "queued", "to": "in_progress"});
+        let whose = (request.tenant_id, request.revision);
+        let event = Event::new(
+            EventKind::RequestClaimed,
+            subject,
+            whose,
+            (&Actor::system(), now),
+            data,
+        );
+        journal::record(conn, &event, &[]).map_err(|_| diesel::result::Error::RollbackTransaction)?;
+    }
+    Ok(())
 }
 
 /// What was claimed is done: nobody works on thousands at a time.

@@ -144,14 +144,15 @@ pub fn save(conn: &mut Connection, request: &Request, loaded: i32) -> Result<(),
     }
 }
 
-/// Counts an event of a request that changes nothing else of it, guarded; `false` when somebody else was first.
-pub fn count(conn: &mut Connection, request: &Request) -> Result<bool, Problem> {
-    let row = service_requests::table
-        .filter(service_requests::tenant_id.eq(request.tenant_id))
-        .filter(service_requests::id.eq(request.id))
-        .filter(service_requests::revision.eq(request.revision));
-    let counted = service_requests::revision.eq(request.revision + 1);
-    Ok(diesel::update(row).set(counted).execute(conn)? == 1)
+/// Counts events of requests that change nothing else of them: of each so many. They are held from then on.
+pub fn count(conn: &mut Connection, ids: &[RequestId], events: i32) -> Result<(), Problem> {
+    let rows = service_requests::table.filter(service_requests::id.eq_any(ids.to_vec()));
+    let counted = service_requests::revision.eq(service_requests::revision + events);
+    if diesel::update(rows).set(counted).execute(conn)? == ids.len() {
+        Ok(())
+    } else {
+        Err(Problem::lost_race())
+    }
 }
 
 /// The request of this id, whosever it is.

@@ -5,7 +5,7 @@
 //! row that is written with it: whoever dies in between has made neither. Nothing else follows from it, for the request
 //! stays as it is; so what many marks have in common is read and written in one go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 
@@ -41,94 +41,115 @@ pub fn mark(conn: &mut Connection, now: impl Fn() -> Moment) -> Result<Step, Pro
     let mut waiting: BTreeSet<(Moment, Place)> = found.into_iter().collect();
     let mut marking = Marking::begin(conn, &waiting, now)?;
     while let Some((_, place)) = waiting.pop_first() {
-        match marking.mark(conn, place)? {
-            Marked::Done(next) => waiting.extend(next.filter(|at| *at <= horizon).map(|at| (at, place))),
-            // All that come later wait for it, so that they stay in order.
-            Marked::Busy => break,
-        }
+        let next = marking.mark(conn, place)?;
+        waiting.extend(next.filter(|at| *at <= horizon).map(|at| (at, place)));
     }
-    journal::record_all(conn, &marking.events, &[Reader::Notify])?;
+    marking.save(conn)?;
     Ok(Step::Worked)
-}
-
-/// What became of a mark.
-enum Marked {
-    /// It was made, or is no longer to be made; when the next one of its clock is.
-    Done(Option<Moment>),
-    /// Somebody else changes the request just now.
-    Busy,
 }
 
 /// Marks being made, with what they have in common.
 struct Marking {
     now: Moment,
     terms: i32,
-    requests: HashMap<RequestId, Request>,
+    cycles: HashMap<Place, Looked>,
     book: Book,
-    events: Vec<Event>,
+    /// In order.
+    made: Vec<Made>,
+}
+
+/// A cycle that was looked at.
+struct Looked {
+    before: Cycle,
+    after: Cycle,
+}
+
+/// A mark.
+struct Made {
+    request: RequestId,
+    share: Share,
+    data: serde_json::Value,
 }
 
 impl Marking {
     fn begin(conn: &mut Connection, found: &BTreeSet<(Moment, Place)>, now: Moment) -> Result<Self, Problem> {
-        let ids: BTreeSet<RequestId> = found.iter().map(|(_, (_, request, ..))| *request).collect();
-        let requests = requests::all_of(conn, &Vec::from_iter(ids))?.into_iter();
+        let places: Vec<Place> = found.iter().map(|(_, place)| *place).collect();
+        let looked = |(place, before): (Place, Cycle)| {
+            let after = before.clone();
+            (place, Looked { before, after })
+        };
         Ok(Self {
             now,
             terms: sla::store::terms(conn)?,
-            requests: requests.map(|request| (request.id, request)).collect(),
+            cycles: store::cycles_at(conn, &places)?.into_iter().map(looked).collect(),
             book: Book::default(),
-            events: Vec::new(),
+            made: Vec::new(),
         })
     }
 
-    fn mark(&mut self, conn: &mut Connection, place: Place) -> Result<Marked, Problem> {
-        let Some(before) = store::cycle(conn, place)? else {
-            return Ok(Marked::Done(None));
+    /// Makes the next mark of a cycle, if it is still to be made; when the one after it is.
+    fn mark(&mut self, conn: &mut Connection, place: Place) -> Result<Option<Moment>, Problem> {
+        let Some(Looked { after, .. }) = self.cycles.get_mut(&place) else {
+            return Ok(None);
         };
-        let mut after = before.clone();
-        let has_followed = self.follow(conn, &mut after)?;
+        store::enter(conn, &mut self.book, &after.ledger)?;
+        if after.row.stopped_at.is_none() && after.row.terms < self.terms {
+            Changes::after(conn, after.row.terms)?.renew(after);
+            store::enter(conn, &mut self.book, &after.ledger)?;
+            after.refresh(&self.book);
+        }
         let Some((share, at)) = after.next_mark().filter(|(_, at)| *at <= self.now) else {
-            store::save(conn, Some(&before), &mut after)?;
-            self.stand_anew(conn, place, has_followed)?;
-            return Ok(Marked::Done(None));
+            return Ok(None);
         };
         after.mark(&self.book);
-        let Some(request) = self.requests.get_mut(&place.1) else {
-            return Ok(Marked::Done(None));
-        };
-        if !requests::count(conn, request)? {
-            return Ok(Marked::Busy);
-        }
-        request.revision += 1;
-        store::save(conn, Some(&before), &mut after)?;
-        let event = event(request, share, self.now, data(&after, at));
-        self.events.push(event);
-        self.stand_anew(conn, place, has_followed)?;
-        Ok(Marked::Done(after.row.next_at))
+        self.made.push(Made {
+            request: place.1,
+            share,
+            data: data(after, at),
+        });
+        Ok(after.row.next_at)
     }
 
-    /// What stands in a line by a deadline that has changed stands by the new one.
-    fn stand_anew(&self, conn: &mut Connection, place: Place, has_changed: bool) -> Result<(), Problem> {
-        if !has_changed {
-            return Ok(());
+    /// Saves the cycles, and tells of the marks. Whoever changed a cycle meanwhile was first: all is decided anew.
+    fn save(self, conn: &mut Connection) -> Result<(), Problem> {
+        let mut requests = hold(conn, &self.made)?;
+        for (place, Looked { before, mut after }) in self.cycles {
+            store::save(conn, Some(&before), &mut after)?;
+            if before.row.terms != after.row.terms {
+                // What stands in a line by a deadline that has changed stands by the new one.
+                let due = store::due(conn, place.0, place.1)?;
+                line::stand_by(conn, (place.0, place.1), due)?;
+            }
         }
-        let whose = (place.0, place.1);
-        let due = store::due(conn, whose.0, whose.1)?;
-        line::stand_by(conn, whose, due)
+        let mut events = Vec::new();
+        for made in self.made {
+            let request = requests.get_mut(&made.request).ok_or_else(Problem::lost_race)?;
+            request.revision += 1;
+            events.push(event(request, made.share, self.now, made.data));
+        }
+        journal::record_all(conn, &events, &[Reader::Notify])
     }
+}
 
-    /// Lets an open cycle follow what has changed; whether anything had.
-    fn follow(&mut self, conn: &mut Connection, cycle: &mut Cycle) -> Result<bool, Problem> {
-        let is_stale = cycle.row.stopped_at.is_none() && cycle.row.terms < self.terms;
-        if is_stale {
-            Changes::after(conn, cycle.row.terms)?.renew(cycle);
-        }
-        store::enter(conn, &mut self.book, &cycle.ledger)?;
-        if is_stale {
-            cycle.refresh(&self.book);
-        }
-        Ok(is_stale)
+/// Counts the marks in their requests, which nobody else changes from then on; the requests, as if none were counted.
+fn hold(conn: &mut Connection, made: &[Made]) -> Result<HashMap<RequestId, Request>, Problem> {
+    let mut counts: BTreeMap<RequestId, i32> = BTreeMap::new();
+    for made in made {
+        *counts.entry(made.request).or_default() += 1;
     }
+    let mut alike: BTreeMap<i32, Vec<RequestId>> = BTreeMap::new();
+    for (request, count) in &counts {
+        alike.entry(*count).or_default().push(*request);
+    }
+    for (count, requests) in &alike {
+        requests::count(conn, requests, *count)?;
+    }
+    let mut found = HashMap::new();
+    for mut request in requests::all_of(conn, &Vec::from_iter(counts.keys().copied()))? {
+        request.revision -= counts.get(&request.id).copied().unwrap_or_default();
+        found.insert(request.id, request);
+    }
+    Ok(found)
 }
 
 fn event(request: &Request, share: Share, now: Moment, data: serde_json::Value) -> Event {

@@ -1,6 +1,6 @@
 //! Queries over the clocks of requests. A clock is saved only at the revision it was loaded at, and its ledger with it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use diesel::prelude::*;
 
@@ -53,27 +53,36 @@ pub fn cycles(conn: &mut Connection, whose: (TenantId, RequestId)) -> Result<Vec
     .collect()
 }
 
-/// One cycle with its ledger.
-pub fn cycle(
-    conn: &mut Connection,
-    (tenant, request, clock, cycle): Place,
-) -> Result<Option<Cycle>, Problem> {
+/// The cycles at these places that there are, each with its ledger.
+pub fn cycles_at(conn: &mut Connection, places: &[Place]) -> Result<HashMap<Place, Cycle>, Problem> {
     let of_cycle = sla_intervals::tenant_id
         .eq(sla_clocks::tenant_id)
         .and(sla_intervals::request_id.eq(sla_clocks::request_id))
         .and(sla_intervals::clock.eq(sla_clocks::clock))
         .and(sla_intervals::cycle.eq(sla_clocks::cycle));
+    let tenants: BTreeSet<TenantId> = places.iter().map(|place| place.0).collect();
+    let requests: BTreeSet<RequestId> = places.iter().map(|place| place.1).collect();
     let found: Vec<(Row, Interval)> = on_each!(conn, conn => sla_clocks::table
-        .find((tenant, request, clock, cycle))
+        .filter(sla_clocks::tenant_id.eq_any(Vec::from_iter(tenants)))
+        .filter(sla_clocks::request_id.eq_any(Vec::from_iter(requests)))
         .inner_join(sla_intervals::table.on(of_cycle))
         .order(sla_intervals::seq)
         .select((Row::as_select(), Interval::as_select()))
         .load(conn))?;
-    let (rows, intervals): (Vec<Row>, Vec<Interval>) = found.into_iter().unzip();
-    let row = rows.into_iter().next();
-    Ok(row
-        .zip(Ledger::of(intervals))
-        .map(|(row, ledger)| Cycle { row, ledger }))
+    let wanted: HashSet<Place> = places.iter().copied().collect();
+    let mut ledgers: HashMap<Place, (Row, Vec<Interval>)> = HashMap::new();
+    for (row, interval) in found {
+        let place = (row.tenant_id, row.request_id, row.clock, row.cycle);
+        if wanted.contains(&place) {
+            let (_, intervals) = ledgers.entry(place).or_insert((row, Vec::new()));
+            intervals.push(interval);
+        }
+    }
+    let cycle = |(place, (row, intervals))| {
+        let ledger = Ledger::of(intervals)?;
+        Some((place, Cycle { row, ledger }))
+    };
+    Ok(ledgers.into_iter().filter_map(cycle).collect())
 }
 
 fn hollow() -> Problem {
@@ -258,7 +267,7 @@ pub fn stale(
     Ok(sla_clocks::table
         .filter(sla_clocks::terms.lt(terms))
         .filter(sla_clocks::stopped_at.is_null())
-        .order(sla_clocks::terms)
+        .order((sla_clocks::terms, sla_clocks::next_at))
         .limit(limit)
         .select(((sla_clocks::tenant_id, sla_clocks::request_id), sla_clocks::terms))
         .load(conn)?)
