@@ -462,7 +462,7 @@ async fn metrics(
 ) -> Result<HttpResponse, Problem> {
     let now = clock.now().into();
     let (desk, totals) = db
-        .read(Scope::of_system(), move |conn| {
+        .snapshot(Scope::of_system(), move |conn| {
             Ok((desk_numbers(conn, now)?, mail::store::totals(conn)?))
         })
         .await?;

@@ -181,7 +181,7 @@ impl Worker {
         let now = self.now();
         let look = self
             .db
-            .read(Scope::of_system(), move |conn| Watched::look(conn, now));
+            .snapshot(Scope::of_system(), move |conn| Watched::look(conn, now));
         let Watched {
             off_duty,
             climbs,

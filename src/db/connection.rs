@@ -154,9 +154,28 @@ pub fn transaction<T>(
     scope: Scope,
     work: impl FnOnce(&mut AnyConnection) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
+    within(conn, scope, "", work)
+}
+
+/// The same for work that only reads: all of it sees the database as it was at one instant.
+pub fn snapshot<T>(
+    conn: &mut AnyConnection,
+    scope: Scope,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    within(conn, scope, " ISOLATION LEVEL REPEATABLE READ, READ ONLY", work)
+}
+
+/// Runs `work` in a transaction, on PostgreSQL of this kind; on SQLite every transaction is serializable.
+fn within<T>(
+    conn: &mut AnyConnection,
+    scope: Scope,
+    kind: &str,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, Problem>,
+) -> Result<T, Problem> {
     match conn {
         AnyConnection::Postgres(conn) => {
-            let begin = format!("BEGIN; SET LOCAL {SETTING} = '{scope}'");
+            let begin = format!("BEGIN{kind}; SET LOCAL {SETTING} = '{scope}'");
             AnsiTransactionManager::begin_transaction_sql(conn, &begin)?;
         }
         AnyConnection::Sqlite(conn) => AnsiTransactionManager::begin_transaction(conn)?,

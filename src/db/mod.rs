@@ -146,6 +146,24 @@ impl Db {
         .await
     }
 
+    /// The same for several queries that belong together: all of them see the database as it was at one instant.
+    pub async fn snapshot<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let this = self.clone();
+        let turn = self.turn().await?;
+        off_thread(move || {
+            let _turn = turn;
+            let mut pooled = this.readers().get().map_err(away)?;
+            let done = connection::snapshot(&mut pooled.conn, scope, work);
+            doubt_after(&mut pooled, &done);
+            done
+        })
+        .await
+    }
+
     /// Runs a short indexed query: on SQLite in place, where the hop to another thread would cost as much.
     pub async fn read_here<T: Send + 'static>(
         &self,

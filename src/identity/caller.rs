@@ -237,6 +237,15 @@ impl Caller {
         db.read(scope, move |conn| work(conn, &self)).await
     }
 
+    /// The same for several queries that belong together: all of them see the database as it was at one instant.
+    pub async fn snapshot<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&mut Connection, &Caller) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (db, scope) = (self.db.clone(), self.scope());
+        db.snapshot(scope, move |conn| work(conn, &self)).await
+    }
+
     /// The same for what reads a row or two by key.
     pub async fn read_here<T: Send + 'static>(
         self,

@@ -59,7 +59,7 @@ async fn list(
     cursors: web::Data<Cursors>,
 ) -> Result<HttpResponse, Problem> {
     let page: Page<QueueId> = cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
-    let answer = caller.read(move |conn, _| {
+    let answer = caller.snapshot(move |conn, _| {
         let rows = store::list(conn, page.after, page.fetch())?;
         let items = cursors.cut(&page, rows, |queue| queue.id, |queue| store::view(conn, queue))?;
         let views = items.items.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -75,7 +75,7 @@ async fn list(
 #[utoipa::path(operation_id = "read_queue", tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = QueueView)), security(("bearer" = [])))]
 #[get("/queues/{id}")]
 async fn read(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Problem> {
-    let answer = caller.read(move |conn, _| {
+    let answer = caller.snapshot(move |conn, _| {
         let queue = found(conn, *id)?;
         let version = queue.version;
         Ok(Answer::ok(&store::view(conn, queue)?)?.version(version))
@@ -103,7 +103,7 @@ async fn change(
 #[utoipa::path(tag = "queues", params(("id" = QueueId, Path)), responses((status = 200, body = Items<ShiftView>)), security(("bearer" = [])))]
 #[get("/queues/{id}/shifts")]
 async fn read_shifts(caller: Caller, id: web::Path<QueueId>) -> Result<HttpResponse, Problem> {
-    let answer = caller.read(move |conn, _| {
+    let answer = caller.snapshot(move |conn, _| {
         let queue = found(conn, *id)?;
         let items = store::shift_views(conn, queue.id)?;
         Ok(Answer::ok(&Items {
@@ -184,7 +184,7 @@ async fn read_coverage(
     query: Query<Range>,
 ) -> Result<HttpResponse, Problem> {
     let (from, to) = query.0.within(caller.now(), TimeDelta::days(400))?;
-    let answer = caller.read(move |conn, _| {
+    let answer = caller.snapshot(move |conn, _| {
         let queue = found(conn, *id)?;
         let (segments, gaps) = coverage::shown(conn, &queue, (from, to), STRETCHES)?;
         Answer::ok(&Coverage {
@@ -221,7 +221,7 @@ struct Team {
 #[get("/queues/{id}/on-duty")]
 async fn on_duty(caller: Caller, id: web::Path<QueueId>, query: Query<At>) -> Result<HttpResponse, Problem> {
     let at = query.0.at.unwrap_or_else(|| caller.now());
-    let answer = caller.read(move |conn, _| {
+    let answer = caller.snapshot(move |conn, _| {
         let queue = found(conn, *id)?;
         Answer::ok(&Team {
             at,

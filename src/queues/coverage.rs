@@ -18,10 +18,16 @@ use crate::schedule::Window;
 /// How far ahead a queue is proved.
 const HORIZON: TimeDelta = TimeDelta::days(400);
 
-/// What puts people into queues holds it shared; an absence, which has to know all queues of somebody, exclusively.
-/// It is taken before the locks of queues.
+/// What puts people into queues holds it shared; exclusively holds it an absence, which has to know all queues of
+/// somebody, and whoever acts on who is there. It is taken before the locks of queues.
 pub(super) fn rosters() -> lock::Key {
     lock::Key::named("rosters")
+}
+
+/// Keeps everybody's rosters as they are until the end of the transaction: so that who is there is asked as of one
+/// instant, by several queries.
+pub fn hold_rosters(conn: &mut Connection) -> Result<(), Problem> {
+    Ok(lock::exclusive(conn, rosters())?)
 }
 
 /// A half-open window in which too few are on duty, UTC.

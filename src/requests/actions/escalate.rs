@@ -22,7 +22,7 @@ pub fn escalate(conn: &mut Connection, caller: &Caller, key: &Key, form: &Note) 
     // Refuses what is over, whatever the step.
     change.check(conn, Verb::Transfer)?;
     let mut row = way(conn, &change.request, change.now)?;
-    let mut board = Board::at(conn, change.now)?;
+    let mut board = Board::held(conn, change.now)?;
     let next = board.next(conn, &row, true)?;
     let from = change.request.queue_id;
     match next {

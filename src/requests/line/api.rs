@@ -107,7 +107,7 @@ async fn escalate(caller: Caller, key: web::Path<String>, form: Form<Note>) -> R
 #[get("/reports/stranded")]
 async fn list_stranded(caller: Caller) -> Result<HttpResponse, Problem> {
     let now = caller.now();
-    let answer = caller.read(move |conn, caller| {
+    let answer = caller.snapshot(move |conn, caller| {
         caller.require(Right::ReadReports)?;
         Answer::ok(&Items {
             items: climb::stranded(conn, now)?,

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::queues::agents::{self, Agent};
 use crate::queues::fallback::Fallbacks;
 use crate::queues::routing::Needs;
-use crate::queues::{self, Queue, To, duty};
+use crate::queues::{self, Queue, To, coverage, duty};
 
 /// The desk at an instant.
 pub struct Board {
@@ -30,6 +30,12 @@ impl Board {
             queues: all.into_iter().map(|queue| (queue.id, queue)).collect(),
             teams: HashMap::new(),
         })
+    }
+
+    /// The same for whoever acts on it: nothing of it changes before the end of the transaction.
+    pub fn held(conn: &mut Connection, now: Moment) -> Result<Self, Problem> {
+        coverage::hold_rosters(conn)?;
+        Self::at(conn, now)
     }
 
     /// The instant.

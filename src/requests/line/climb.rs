@@ -28,7 +28,7 @@ pub fn any(conn: &mut Connection, board: &mut Board) -> Result<bool, Problem> {
 
 /// Takes requests where they go; how many.
 pub fn step(conn: &mut Connection, now: Moment) -> Result<usize, Problem> {
-    let mut board = Board::at(conn, now)?;
+    let mut board = Board::held(conn, now)?;
     let moves = plan(conn, &mut board, CHUNK)?;
     let count = moves.len();
     for (row, next) in moves {

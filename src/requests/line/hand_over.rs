@@ -10,7 +10,7 @@ use crate::db::schema::service_requests;
 use crate::db::{Connection, Moment, PersonId, QueueId};
 use crate::journal::{Actor, EventKind};
 use crate::problem::Problem;
-use crate::queues::duty;
+use crate::queues::{coverage, duty};
 use crate::requests::actions::change::{save, tell};
 use crate::requests::lifecycle::{self, Status, Verb};
 use crate::requests::model::Request;
@@ -43,6 +43,7 @@ pub fn step(
     (queue, person): (QueueId, PersonId),
     now: Moment,
 ) -> Result<usize, Problem> {
+    coverage::hold_rosters(conn)?;
     if duty::includes(conn, queue, person, now)? {
         return Ok(0);
     }

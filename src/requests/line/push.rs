@@ -39,8 +39,8 @@ fn pushes(board: &Board, queue: QueueId) -> Push {
 
 /// Gives out what waits in a queue; how many.
 pub fn step(conn: &mut Connection, queue: QueueId, now: Moment) -> Result<usize, Problem> {
+    let mut board = Board::held(conn, now)?;
     lock::exclusive(conn, lock::Key::of(queue))?;
-    let mut board = Board::at(conn, now)?;
     let push = pushes(&board, queue);
     // In order, so that no two of these wait for each other.
     let mut people: Vec<PersonId> = board

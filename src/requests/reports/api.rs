@@ -63,7 +63,7 @@ async fn of_queue(
 ) -> Result<HttpResponse, Problem> {
     let (now, format) = (caller.now(), query.0.format);
     let span = Span::within(query.0.from, query.0.to, now)?;
-    let written = caller.read(move |conn, caller| {
+    let written = caller.snapshot(move |conn, caller| {
         caller.require(Right::ReadQueues)?;
         let queue = crate::queues::store::find(conn, *id)?.ok_or_else(|| Problem::not_found("queue"))?;
         Written::of(&stats::stats(conn, queue, span, now)?, format, QueueStats::csv)
@@ -77,7 +77,7 @@ async fn of_queue(
 async fn of_queues(caller: Caller, query: Query<Range>) -> Result<HttpResponse, Problem> {
     let (now, format) = (caller.now(), query.0.format);
     let span = Span::within(query.0.from, query.0.to, now)?;
-    let written = caller.read(move |conn, caller| {
+    let written = caller.snapshot(move |conn, caller| {
         caller.require(Right::ReadReports)?;
         Written::of(&queues::report(conn, span, now)?, format, QueuesReport::csv)
     });
@@ -90,7 +90,7 @@ async fn of_queues(caller: Caller, query: Query<Range>) -> Result<HttpResponse, 
 async fn of_promises(caller: Caller, query: Query<GroupedRange>) -> Result<HttpResponse, Problem> {
     let GroupedRange { from, to, by, format } = query.0;
     let span = Span::within(from, to, caller.now())?;
-    let written = caller.read(move |conn, caller| {
+    let written = caller.snapshot(move |conn, caller| {
         caller.require(Right::ReadReports)?;
         Written::of(&sla::report(conn, by, span)?, format, SlaReport::csv)
     });
