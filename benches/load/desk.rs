@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 
 use allclear::app::{self, Running};
 use allclear::clock::Clock;
-use allclear::db::connection::Target;
 use allclear::db::{Connection, Location, PROVIDER, PersonId, QueueId, RequestId, TenantId};
 use allclear::identity::Role;
 use allclear::settings::Settings;
@@ -162,14 +161,7 @@ impl Desk {
 
     /// A connection past the server.
     pub fn durable(&self) -> Connection {
-        let target = match &self.location {
-            Location::Sqlite(path) => Target::Sqlite {
-                path: path.display().to_string(),
-                read_only: false,
-            },
-            Location::Postgres(url) => Target::Postgres(url.clone()),
-        };
-        target.connect().unwrap()
+        self.location.target().connect().unwrap()
     }
 
     /// A connection past the server that waits for no disk, and for all the rest as long as it takes.

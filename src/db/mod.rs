@@ -58,6 +58,19 @@ pub enum Location {
     Postgres(String),
 }
 
+impl Location {
+    /// Where the owner of the data connects, to read and to write.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Sqlite(path) => Target::Sqlite {
+                path: path.display().to_string(),
+                read_only: false,
+            },
+            Self::Postgres(url) => Target::Postgres(url.clone()),
+        }
+    }
+}
+
 /// The database, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db(Arc<Engine>);
@@ -134,14 +147,9 @@ impl Db {
         scope: Scope,
         work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let this = self.clone();
-        let turn = self.turn().await?;
-        off_thread(move || {
-            let _turn = turn;
-            let mut pooled = this.readers().get().map_err(away)?;
-            let done = pooled.narrow(scope).and_then(|()| work(&mut pooled.conn));
-            doubt_after(&mut pooled, &done);
-            done
+        self.pooled(move |pooled| {
+            pooled.narrow(scope)?;
+            work(&mut pooled.conn)
         })
         .await
     }
@@ -152,12 +160,21 @@ impl Db {
         scope: Scope,
         work: impl FnOnce(&mut Connection) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.pooled(move |pooled| connection::snapshot(&mut pooled.conn, scope, work))
+            .await
+    }
+
+    /// Runs `work` on a connection of the pool, off the async threads.
+    async fn pooled<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Pooled) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let this = self.clone();
         let turn = self.turn().await?;
         off_thread(move || {
             let _turn = turn;
             let mut pooled = this.readers().get().map_err(away)?;
-            let done = connection::snapshot(&mut pooled.conn, scope, work);
+            let done = work(&mut pooled);
             doubt_after(&mut pooled, &done);
             done
         })
@@ -192,11 +209,7 @@ impl Db {
                 .await
                 .unwrap_or_else(|_| Err(late())),
             Engine::Postgres { .. } => {
-                let this = self.clone();
-                let turn = self.turn().await?;
-                off_thread(move || {
-                    let _turn = turn;
-                    let mut pooled = this.readers().get().map_err(away)?;
+                self.pooled(move |pooled| {
                     let mut done = connection::transaction(&mut pooled.conn, scope, &work);
                     for _ in 1..ATTEMPTS {
                         match &done {
@@ -205,7 +218,6 @@ impl Db {
                         }
                         done = connection::transaction(&mut pooled.conn, scope, &work);
                     }
-                    doubt_after(&mut pooled, &done);
                     done
                 })
                 .await
@@ -249,14 +261,8 @@ fn walled(target: &Target) -> Result<(), Broken> {
 
 /// Brings the schema of `location` up to date and says which migrations that took.
 pub fn migrate(location: &Location) -> Result<Vec<String>, Problem> {
-    let target = match location {
-        Location::Sqlite(path) => Target::Sqlite {
-            path: path.display().to_string(),
-            read_only: false,
-        },
-        Location::Postgres(url) => Target::Postgres(url.clone()),
-    };
-    let mut conn = target
+    let mut conn = location
+        .target()
         .connect()
         .map_err(|error| unreachable_database(location, &error))?;
     migrations::apply(&mut conn)

@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 
 use allclear::app::{self, Running};
 use allclear::clock::Clock;
-use allclear::db::connection::Target;
 use allclear::db::{Connection, Location, PROVIDER, PersonId, TenantId};
 use allclear::identity::Role;
 use allclear::mail::Step;
@@ -76,14 +75,7 @@ impl Database {
 
     /// A connection past the server, for what only a database can show or break.
     pub fn connect(&self) -> Connection {
-        let target = match &self.location {
-            Location::Sqlite(path) => Target::Sqlite {
-                path: path.display().to_string(),
-                read_only: false,
-            },
-            Location::Postgres(url) => Target::Postgres(url.clone()),
-        };
-        target.connect().unwrap()
+        self.location.target().connect().unwrap()
     }
 }
 

@@ -36,13 +36,16 @@ impl Changes {
         Ok(Self(renewals))
     }
 
-    /// Lets a cycle follow those that it has not followed yet; what its row repeats is to be refreshed.
-    pub fn renew(&self, cycle: &mut Cycle) {
+    /// Lets a cycle follow those that it has not followed yet; whether there were any. Then what its row repeats is to
+    /// be refreshed.
+    pub fn renew(&self, cycle: &mut Cycle) -> bool {
+        let before = cycle.row.terms;
         for renewal in &self.0 {
             if renewal.terms() > cycle.row.terms {
                 renewal.renew(cycle);
             }
         }
+        cycle.row.terms != before
     }
 }
 

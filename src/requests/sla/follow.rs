@@ -55,7 +55,9 @@ pub fn follow(
     let followed = clocks.open.iter().map(|cycle| cycle.row.terms).min();
     if let Some(followed) = followed.filter(|followed| *followed < terms) {
         let changes = Changes::after(conn, followed)?;
-        clocks.open.iter_mut().for_each(|cycle| changes.renew(cycle));
+        for cycle in &mut clocks.open {
+            changes.renew(cycle);
+        }
     }
     let promises = sla::store::promises(conn, set, terms)?;
     let opening = Opening {

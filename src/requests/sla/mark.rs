@@ -51,7 +51,7 @@ pub fn mark(conn: &mut Connection, now: impl Fn() -> Moment) -> Result<Step, Pro
 /// Marks being made, with what they have in common.
 struct Marking {
     now: Moment,
-    terms: i32,
+    changes: Changes,
     cycles: HashMap<Place, Looked>,
     book: Book,
     /// In order.
@@ -78,10 +78,18 @@ impl Marking {
             let after = before.clone();
             (place, Looked { before, after })
         };
+        let newest = sla::store::terms(conn)?;
+        let cycles: HashMap<Place, Looked> =
+            store::cycles_at(conn, &places)?.into_iter().map(looked).collect();
+        let followed = cycles.values().map(|looked| &looked.before.row);
+        let oldest = followed
+            .filter(|row| row.stopped_at.is_none())
+            .map(|row| row.terms)
+            .min();
         Ok(Self {
             now,
-            terms: sla::store::terms(conn)?,
-            cycles: store::cycles_at(conn, &places)?.into_iter().map(looked).collect(),
+            changes: Changes::after(conn, oldest.unwrap_or(newest))?,
+            cycles,
             book: Book::default(),
             made: Vec::new(),
         })
@@ -93,8 +101,7 @@ impl Marking {
             return Ok(None);
         };
         store::enter(conn, &mut self.book, &after.ledger)?;
-        if after.row.stopped_at.is_none() && after.row.terms < self.terms {
-            Changes::after(conn, after.row.terms)?.renew(after);
+        if after.row.stopped_at.is_none() && self.changes.renew(after) {
             store::enter(conn, &mut self.book, &after.ledger)?;
             after.refresh(&self.book);
         }
