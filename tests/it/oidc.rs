@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use actix_web::http::KeepAlive;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -311,6 +312,8 @@ impl Issuer {
         };
         let server = HttpServer::new(make)
             .workers(1)
+            // A kept connection would be answered for a moment after it has stopped.
+            .keep_alive(KeepAlive::Disabled)
             .disable_signals()
             .bind(("127.0.0.1", 0))
             .unwrap();
