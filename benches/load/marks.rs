@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use allclear::clock::Clock as Time;
-use allclear::db::schema::{events, sla_clocks};
+use allclear::db::schema::{deliveries, events, sla_clocks, unread_events};
 use allclear::db::{Json, Moment};
 use allclear::journal::EventKind;
 use allclear::requests::Status;
@@ -117,6 +117,10 @@ async fn settled(desk: &Desk, by: Moment) {
     while due().get_result::<i64>(&mut conn).unwrap() > 0 {
         sleep(Duration::from_millis(50)).await;
     }
+    let untold = || unread_events::table.count();
+    while untold().get_result::<i64>(&mut conn).unwrap() > 0 {
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn stale(desk: &Desk) -> i64 {
@@ -126,29 +130,44 @@ fn stale(desk: &Desk) -> i64 {
     stale.count().get_result(&mut desk.connect()).unwrap()
 }
 
-/// How late the marks of a range were: from the instant to that of the transaction that made them.
-fn report(desk: &Desk, what: &str, (from, to): (Moment, Moment)) {
+/// How late the marks of a range were: from the instant to that of the transaction that made them, and to that of the
+/// one that wrote down their mail.
+fn report(desk: &Desk, what: &str, range: (Moment, Moment)) {
+    let mut conn = desk.connect();
+    let is_mark = || events::kind.eq_any([EventKind::SlaWarned, EventKind::SlaBreached]);
     let marks: Vec<(Moment, Json)> = events::table
-        .filter(events::kind.eq_any([EventKind::SlaWarned, EventKind::SlaBreached]))
+        .filter(is_mark())
         .select((events::at, events::data))
-        .load(&mut desk.connect())
+        .load(&mut conn)
         .unwrap();
-    let mut late: Vec<i64> = marks
-        .iter()
-        .filter_map(|(at, data)| {
-            let reached: DateTime<Utc> = data.0["reached_at"].as_str()?.parse().ok()?;
-            let reached = Moment::from(reached);
-            (from <= reached && reached < to).then(|| at.since(reached).num_milliseconds())
-        })
-        .collect();
-    late.sort_unstable();
-    if late.is_empty() {
-        println!("  no marks {what}");
-        return;
+    let mails: Vec<(Moment, Json)> = deliveries::table
+        .inner_join(events::table.on(events::id.eq(deliveries::event_id)))
+        .filter(is_mark())
+        .select((deliveries::created_at, events::data))
+        .load(&mut conn)
+        .unwrap();
+    for (rows, kind) in [(marks, "marks"), (mails, "mails of them")] {
+        let late = late(&rows, range);
+        if late.is_empty() {
+            println!("  no {kind} {what}");
+            continue;
+        }
+        let [p50, p99, all] = [50, 99, 100].map(|part| percentile(&late, part));
+        println!(
+            "  {} {kind} {what}: late by {p50} ms (p50), {p99} ms (p99), {all} ms (all)",
+            late.len()
+        );
     }
-    let [p50, p99, all] = [50, 99, 100].map(|part| percentile(&late, part));
-    println!(
-        "  {} marks {what}: late by {p50} ms (p50), {p99} ms (p99), {all} ms (all)",
-        late.len()
-    );
+}
+
+/// How late each was whose instant is in a range, in milliseconds, in order.
+fn late(rows: &[(Moment, Json)], (from, to): (Moment, Moment)) -> Vec<i64> {
+    let late = |(at, data): &(Moment, Json)| {
+        let reached: DateTime<Utc> = data.0["reached_at"].as_str()?.parse().ok()?;
+        let reached = Moment::from(reached);
+        (from <= reached && reached < to).then(|| at.since(reached).num_milliseconds())
+    };
+    let mut late: Vec<i64> = rows.iter().filter_map(late).collect();
+    late.sort_unstable();
+    late
 }

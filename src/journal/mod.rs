@@ -11,7 +11,7 @@ pub mod chain;
 mod sealing;
 pub mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use diesel::prelude::*;
@@ -438,10 +438,20 @@ fn readable(conn: &mut Connection, rows: &[Unread]) -> Result<Vec<Event>, Proble
     Ok(events)
 }
 
-/// Marks an event as acted on, in the transaction of the effect; `false` when somebody else was first.
-pub fn acted_on(conn: &mut Connection, reader: Reader, event: &Event) -> Result<bool, Problem> {
-    let row = unread_events::table.find((event.tenant_id, reader, event.id));
-    Ok(diesel::delete(row).execute(conn)? == 1)
+/// Marks events as acted on, in the transaction of the effect; those of which somebody else was first are left out.
+pub fn act_on(conn: &mut Connection, reader: Reader, mut events: Vec<Event>) -> Result<Vec<Event>, Problem> {
+    let tenants: BTreeSet<TenantId> = events.iter().map(|event| event.tenant_id).collect();
+    let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+    let rows = unread_events::table
+        .filter(unread_events::tenant_id.eq_any(Vec::from_iter(tenants)))
+        .filter(unread_events::reader.eq(reader))
+        .filter(unread_events::event_id.eq_any(ids));
+    let own: Vec<EventId> = on_each!(conn, conn => diesel::delete(rows)
+        .returning(unread_events::event_id)
+        .get_results(conn))?;
+    let own: HashSet<EventId> = own.into_iter().collect();
+    events.retain(|event| own.contains(&event.id));
+    Ok(events)
 }
 
 /// Whether any event waits for `reader`.

@@ -1,7 +1,8 @@
 //! What the desk itself is told at once: a new request that is urgent, a clock that runs out or has, a promised update
 //! that is missing. It goes before bulk mail, on behalf of the provider: no tenant sees whom it went to.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -16,26 +17,56 @@ use crate::queues::routing::Severity;
 use crate::requests::Request;
 use crate::requests::line::board::Board;
 
+/// Who is there at one instant. Each queue is looked at once, however many of its requests tell the desk something.
+pub struct Team {
+    at: Moment,
+    on_duty: HashMap<QueueId, Vec<Person>>,
+}
+
+impl Team {
+    /// Nobody has been looked for.
+    pub fn at(at: Moment) -> Self {
+        Self {
+            at,
+            on_duty: HashMap::new(),
+        }
+    }
+
+    /// The instant.
+    pub fn now(&self) -> Moment {
+        self.at
+    }
+
+    /// Who is on duty in a queue.
+    fn of(&mut self, conn: &mut Connection, queue: QueueId) -> Result<&[Person], Problem> {
+        Ok(match self.on_duty.entry(queue) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(on_duty(conn, queue, self.at)?),
+        })
+    }
+}
+
 /// The mail to the desk that an event of a request makes.
 pub fn of_request(
     conn: &mut Connection,
+    team: &mut Team,
     request: &Request,
     event: &Event,
-    now: Moment,
 ) -> Result<Vec<Delivery>, Problem> {
     let is_urgent = matches!(request.severity, Severity::A | Severity::B);
     let (kind, people) = match event.kind {
-        EventKind::RequestFiled if is_urgent => {
-            (DeliveryKind::UrgentRequest, on_duty(conn, request.queue_id, now)?)
-        }
-        EventKind::SlaWarned => (DeliveryKind::SlaWarned, responsible(conn, request, now)?),
-        EventKind::SlaBreached => (DeliveryKind::SlaBreached, responsible(conn, request, now)?),
+        EventKind::RequestFiled if is_urgent => (
+            DeliveryKind::UrgentRequest,
+            team.of(conn, request.queue_id)?.to_vec(),
+        ),
+        EventKind::SlaWarned => (DeliveryKind::SlaWarned, responsible(conn, team, request)?),
+        EventKind::SlaBreached => (DeliveryKind::SlaBreached, responsible(conn, team, request)?),
         EventKind::RequestEscalated if tells_lead(event) => {
-            (DeliveryKind::RequestEscalated, leads(conn, now)?)
+            (DeliveryKind::RequestEscalated, leads(conn, team.at)?)
         }
         _ => return Ok(Vec::new()),
     };
-    let mut rows = deliveries(event, kind, people, now);
+    let mut rows = deliveries(event, kind, people, team.at);
     for row in &mut rows {
         row.request_id = Some(request.id);
     }
@@ -58,12 +89,12 @@ pub fn of_incident(conn: &mut Connection, event: &Event, now: Moment) -> Result<
 }
 
 /// The mail to the desk that an event of a queue makes: a hand-over, to the team that is there then.
-pub fn of_queue(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Delivery>, Problem> {
+pub fn of_queue(conn: &mut Connection, team: &mut Team, event: &Event) -> Result<Vec<Delivery>, Problem> {
     if event.kind != EventKind::ShiftHandedOver {
         return Ok(Vec::new());
     }
-    let people = on_duty(conn, event.subject_id.of(), now)?;
-    Ok(deliveries(event, DeliveryKind::ShiftHandedOver, people, now))
+    let people = team.of(conn, event.subject_id.of())?.to_vec();
+    Ok(deliveries(event, DeliveryKind::ShiftHandedOver, people, team.at))
 }
 
 /// A message about an event to each of these people.
@@ -99,13 +130,14 @@ fn leads(conn: &mut Connection, at: Moment) -> Result<Vec<Person>, Problem> {
 }
 
 /// Who is to act on a clock: the assignee while on duty, else who is on duty in the queue, else the leads.
-fn responsible(conn: &mut Connection, request: &Request, at: Moment) -> Result<Vec<Person>, Problem> {
-    let mut team = on_duty(conn, request.queue_id, at)?;
-    if team.is_empty() {
+fn responsible(conn: &mut Connection, team: &mut Team, request: &Request) -> Result<Vec<Person>, Problem> {
+    let there = team.of(conn, request.queue_id)?;
+    if there.is_empty() {
         return identity::store::staff(conn, &[Role::Lead]);
     }
-    if team.iter().any(|person| Some(person.id) == request.assignee_id) {
-        team.retain(|person| Some(person.id) == request.assignee_id);
-    }
-    Ok(team)
+    let assignee = there.iter().find(|person| Some(person.id) == request.assignee_id);
+    Ok(match assignee {
+        Some(assignee) => vec![assignee.clone()],
+        None => there.to_vec(),
+    })
 }

@@ -1,9 +1,11 @@
 //! A request's own mail: a receipt, "you were added", public replies, the answer. It goes before bulk mail.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::account_mail::{self, recipient_of};
-use super::desk_mail;
+use super::desk_mail::{self, Team};
 use crate::db::{CommentId, Connection, Moment, RequestId};
 use crate::identity;
 use crate::incidents;
@@ -21,48 +23,57 @@ pub fn step(conn: &mut Connection, now: Moment) -> Result<Step, Problem> {
     if events.is_empty() {
         return Ok(Step::Idle);
     }
+    // Of what another process was first to act on, its effect stands.
+    let events = journal::act_on(conn, Reader::Notify, events)?;
+    let subjects = events
+        .iter()
+        .filter(|event| event.subject_kind == SubjectKind::Request);
+    let ids: Vec<RequestId> = subjects.map(|event| event.subject_id.of()).collect();
+    let requests: HashMap<RequestId, Request> = requests::store::all_of(conn, &ids)?
+        .into_iter()
+        .map(|request| (request.id, request))
+        .collect();
+    let mut team = Team::at(now);
     let mut rows = Vec::new();
     for event in events {
-        // Another process may have been first: then its effect stands.
-        if journal::acted_on(conn, Reader::Notify, &event)? {
-            rows.extend(mail_of(conn, &event, now)?);
-        }
+        rows.extend(match event.subject_kind {
+            SubjectKind::Person => account_mail::mail_of(conn, &event, now)?,
+            SubjectKind::Incident => desk_mail::of_incident(conn, &event, now)?,
+            SubjectKind::Queue => desk_mail::of_queue(conn, &mut team, &event)?,
+            _ => match requests.get(&event.subject_id.of()) {
+                Some(request) => mail_of(conn, &mut team, request, &event)?,
+                None => Vec::new(),
+            },
+        });
     }
     mail::store::enqueue(conn, &rows)?;
     Ok(Step::Worked)
 }
 
-fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Delivery>, Problem> {
-    if event.subject_kind == SubjectKind::Person {
-        return account_mail::mail_of(conn, event, now);
-    }
-    match event.subject_kind {
-        SubjectKind::Incident => return desk_mail::of_incident(conn, event, now),
-        SubjectKind::Queue => return desk_mail::of_queue(conn, event, now),
-        _ => {}
-    }
-    let id: RequestId = event.subject_id.of();
-    let Some(request) = requests::store::find(conn, event.tenant_id, id)? else {
-        return Ok(Vec::new());
-    };
+/// The mail that an event of a request makes.
+fn mail_of(
+    conn: &mut Connection,
+    team: &mut Team,
+    request: &Request,
+    event: &Event,
+) -> Result<Vec<Delivery>, Problem> {
     let kinds: Vec<(DeliveryKind, Vec<Recipient>)> = match event.kind {
         EventKind::RequestFiled => vec![
-            (DeliveryKind::RequestReceived, vec![requester(conn, &request)?]),
-            (DeliveryKind::WatcherAdded, named(conn, &request, &event.data.0)?),
+            (DeliveryKind::RequestReceived, vec![requester(conn, request)?]),
+            (DeliveryKind::WatcherAdded, named(conn, request, &event.data.0)?),
         ],
-        EventKind::WatchersAdded => vec![(DeliveryKind::WatcherAdded, named(conn, &request, &event.data.0)?)],
+        EventKind::WatchersAdded => vec![(DeliveryKind::WatcherAdded, named(conn, request, &event.data.0)?)],
         EventKind::RequestResolved if cause(event) == Some(Cause::Agent) => {
-            vec![(DeliveryKind::RequestResolved, vec![requester(conn, &request)?])]
+            vec![(DeliveryKind::RequestResolved, vec![requester(conn, request)?])]
         }
         // What a tenant's side says is for the agents, who read it in their queue.
         _ if event.actor_side == Side::Staff && comment_id(event).is_some() => {
-            vec![(DeliveryKind::RequestCommented, vec![requester(conn, &request)?])]
+            vec![(DeliveryKind::RequestCommented, vec![requester(conn, request)?])]
         }
         _ => Vec::new(),
     };
-    let names_incident = names_incident(conn, &request)?;
     let mut seen = Vec::new();
-    let mut rows = desk_mail::of_request(conn, &request, event, now)?;
+    let mut rows = desk_mail::of_request(conn, team, request, event)?;
     for (kind, recipients) in kinds {
         for recipient in recipients
             .into_iter()
@@ -72,9 +83,11 @@ fn mail_of(conn: &mut Connection, event: &Event, now: Moment) -> Result<Vec<Deli
                 continue;
             }
             seen.push(recipient.email.clone());
-            let mut row = Delivery::new(event.id, kind, recipient, Priority::Request, now);
+            let mut row = Delivery::new(event.id, kind, recipient, Priority::Request, team.now());
             row.request_id = Some(request.id);
-            if matches!(kind, DeliveryKind::RequestReceived | DeliveryKind::WatcherAdded) && names_incident {
+            if matches!(kind, DeliveryKind::RequestReceived | DeliveryKind::WatcherAdded)
+                && names_incident(conn, request)?
+            {
                 row.incident_id = request.incident_id;
             }
             rows.push(row);

@@ -162,9 +162,7 @@ pub fn unread(conn: &mut Connection) -> Result<Vec<Event>, Problem> {
 
 /// Marks it as looked at.
 pub fn acted_on(conn: &mut Connection, events: &[Event]) -> Result<(), Problem> {
-    for event in events {
-        journal::acted_on(conn, Reader::Queues, event)?;
-    }
+    journal::act_on(conn, Reader::Queues, events.to_vec())?;
     Ok(())
 }
 

@@ -153,6 +153,14 @@ pub fn stand_anew(conn: &mut Connection, request: &Request) -> Result<(), Proble
     store::save_urgency(conn, request, urgent_at, needs_text(request)?)
 }
 
+/// Those of these requests that stand in a line.
+pub fn waiting(
+    conn: &mut Connection,
+    whose: &[(TenantId, RequestId)],
+) -> Result<Vec<(TenantId, RequestId)>, Problem> {
+    store::waiting(conn, whose)
+}
+
 /// Says anew by which deadline a request stands in its line, if it stands in one. What was handed over only moves ahead.
 pub fn stand_by(
     conn: &mut Connection,

@@ -1,5 +1,7 @@
 //! Queries over the lines.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 
 use super::{Standing, Waiting};
@@ -19,6 +21,19 @@ pub fn join(conn: &mut Connection, row: &Waiting) -> Result<(), Problem> {
 pub fn find(conn: &mut Connection, tenant: TenantId, id: RequestId) -> Result<Option<Waiting>, Problem> {
     let row = waiting_requests::table.find((tenant, id));
     Ok(on_each!(conn, conn => row.select(Waiting::as_select()).first(conn)).optional()?)
+}
+
+/// Those of these requests that stand in a line.
+pub fn waiting(
+    conn: &mut Connection,
+    whose: &[(TenantId, RequestId)],
+) -> Result<Vec<(TenantId, RequestId)>, Problem> {
+    let (tenants, requests): (BTreeSet<TenantId>, Vec<RequestId>) = whose.iter().copied().unzip();
+    Ok(waiting_requests::table
+        .filter(waiting_requests::tenant_id.eq_any(Vec::from_iter(tenants)))
+        .filter(waiting_requests::request_id.eq_any(requests))
+        .select((waiting_requests::tenant_id, waiting_requests::request_id))
+        .load(conn)?)
 }
 
 /// Takes a request out of its line.

@@ -77,6 +77,11 @@ pub struct Cycle {
 }
 
 impl Cycle {
+    /// Whose it is, and of which request.
+    pub fn whose(&self) -> (TenantId, RequestId) {
+        (self.row.tenant_id, self.row.request_id)
+    }
+
     /// Ends it.
     fn end(&mut self, at: Moment, state: ClockState) {
         self.ledger.end(at);

@@ -120,13 +120,18 @@ impl Marking {
     /// Saves the cycles, and tells of the marks. Whoever changed a cycle meanwhile was first: all is decided anew.
     fn save(self, conn: &mut Connection) -> Result<(), Problem> {
         let mut requests = hold(conn, &self.made)?;
-        for (place, Looked { before, mut after }) in self.cycles {
-            store::save(conn, Some(&before), &mut after)?;
-            if before.row.terms != after.row.terms {
-                // What stands in a line by a deadline that has changed stands by the new one.
-                let due = store::due(conn, place.0, place.1)?;
-                line::stand_by(conn, (place.0, place.1), due)?;
-            }
+        let is_renewed = |looked: &&Looked| looked.before.row.terms != looked.after.row.terms;
+        let renewed = self.cycles.values().filter(is_renewed);
+        let renewed: BTreeSet<_> = renewed.map(|looked| looked.after.whose()).collect();
+        let pairs = self
+            .cycles
+            .into_values()
+            .map(|looked| (looked.before, looked.after));
+        store::save_all(conn, pairs.collect())?;
+        // What stands in a line by a deadline that has changed stands by the new one.
+        for whose in line::waiting(conn, &Vec::from_iter(renewed))? {
+            let due = store::due(conn, whose.0, whose.1)?;
+            line::stand_by(conn, whose, due)?;
         }
         let mut events = Vec::new();
         for made in self.made {

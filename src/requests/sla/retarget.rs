@@ -3,10 +3,12 @@
 //! Driven by state: a clock knows up to which change it has followed. Whatever else changes a clock lets it follow
 //! first, so it makes no difference when this is done. What has ended is left alone.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::changes::Changes;
-use super::clocks::{ClockState, Cycle};
+use super::clocks::ClockState;
 use super::store;
-use crate::db::{Connection, lock};
+use crate::db::{Connection, Moment, RequestId, TenantId, lock};
 use crate::mail::Step;
 use crate::problem::Problem;
 use crate::requests::line;
@@ -24,26 +26,32 @@ pub fn retarget(conn: &mut Connection) -> Result<Step, Problem> {
         return Ok(Step::Idle);
     };
     let changes = Changes::after(conn, oldest)?;
-    let mut whose: Vec<_> = stale.into_iter().map(|(whose, _)| whose).collect();
-    whose.sort_unstable();
-    whose.dedup();
+    let stale: BTreeSet<_> = stale.into_iter().map(|(whose, _)| whose).collect();
+    let stale = Vec::from_iter(stale);
     let mut book = Book::default();
-    for whose in whose {
-        let mut open = store::clocks(conn, whose)?.open;
-        for after in &mut open {
-            let before = after.clone();
-            changes.renew(after);
-            store::enter(conn, &mut book, &after.ledger)?;
-            after.refresh(&book);
-            store::save(conn, Some(&before), after)?;
+    let mut pairs = Vec::new();
+    // The earliest deadline of each request whose clocks run.
+    let mut due: HashMap<(TenantId, RequestId), Moment> = HashMap::new();
+    for before in store::open_of(conn, &stale)? {
+        let mut after = before.clone();
+        changes.renew(&mut after);
+        store::enter(conn, &mut book, &after.ledger)?;
+        after.refresh(&book);
+        let row = &after.row;
+        if let (ClockState::Running, Some(at)) = (row.state, row.due_at) {
+            due.entry(after.whose())
+                .and_modify(|earliest| *earliest = at.min(*earliest))
+                .or_insert(at);
         }
-        // What stands in a line stands there by its deadline.
-        let is_running = |cycle: &&Cycle| cycle.row.state == ClockState::Running;
-        let due = open
-            .iter()
-            .filter(is_running)
-            .filter_map(|cycle| cycle.row.due_at);
-        line::stand_by(conn, whose, due.min())?;
+        pairs.push((before, after));
+    }
+    if pairs.is_empty() {
+        return Err(store::hollow());
+    }
+    store::save_all(conn, pairs)?;
+    // What stands in a line stands there by its deadline.
+    for whose in line::waiting(conn, &stale)? {
+        line::stand_by(conn, whose, due.get(&whose).copied())?;
     }
     Ok(Step::Worked)
 }

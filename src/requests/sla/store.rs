@@ -1,6 +1,8 @@
 //! Queries over the clocks of requests. A clock is saved only at the revision it was loaded at, and its ledger with it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod overwrite;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use diesel::prelude::*;
 
@@ -12,7 +14,7 @@ use crate::sla::{Book, Clock, Interval, Ledger};
 
 /// An interval and its place.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = sla_intervals)]
+#[diesel(table_name = sla_intervals, treat_none_as_default_value = false)]
 struct Entry {
     tenant_id: TenantId,
     request_id: RequestId,
@@ -55,13 +57,30 @@ pub fn cycles(conn: &mut Connection, whose: (TenantId, RequestId)) -> Result<Vec
 
 /// The cycles at these places that there are, each with its ledger.
 pub fn cycles_at(conn: &mut Connection, places: &[Place]) -> Result<HashMap<Place, Cycle>, Problem> {
+    let whose: Vec<_> = places.iter().map(|place| (place.0, place.1)).collect();
+    let wanted: HashSet<Place> = places.iter().copied().collect();
+    let mut found = cycles_of(conn, &whose)?;
+    found.retain(|place, _| wanted.contains(place));
+    Ok(found)
+}
+
+/// The open cycles of these requests, each with its ledger.
+pub fn open_of(conn: &mut Connection, whose: &[(TenantId, RequestId)]) -> Result<Vec<Cycle>, Problem> {
+    let found = cycles_of(conn, whose)?.into_values();
+    Ok(found.filter(|cycle| cycle.row.stopped_at.is_none()).collect())
+}
+
+fn cycles_of(
+    conn: &mut Connection,
+    whose: &[(TenantId, RequestId)],
+) -> Result<HashMap<Place, Cycle>, Problem> {
     let of_cycle = sla_intervals::tenant_id
         .eq(sla_clocks::tenant_id)
         .and(sla_intervals::request_id.eq(sla_clocks::request_id))
         .and(sla_intervals::clock.eq(sla_clocks::clock))
         .and(sla_intervals::cycle.eq(sla_clocks::cycle));
-    let tenants: BTreeSet<TenantId> = places.iter().map(|place| place.0).collect();
-    let requests: BTreeSet<RequestId> = places.iter().map(|place| place.1).collect();
+    let tenants: BTreeSet<TenantId> = whose.iter().map(|whose| whose.0).collect();
+    let requests: BTreeSet<RequestId> = whose.iter().map(|whose| whose.1).collect();
     let found: Vec<(Row, Interval)> = on_each!(conn, conn => sla_clocks::table
         .filter(sla_clocks::tenant_id.eq_any(Vec::from_iter(tenants)))
         .filter(sla_clocks::request_id.eq_any(Vec::from_iter(requests)))
@@ -69,14 +88,10 @@ pub fn cycles_at(conn: &mut Connection, places: &[Place]) -> Result<HashMap<Plac
         .order(sla_intervals::seq)
         .select((Row::as_select(), Interval::as_select()))
         .load(conn))?;
-    let wanted: HashSet<Place> = places.iter().copied().collect();
     let mut ledgers: HashMap<Place, (Row, Vec<Interval>)> = HashMap::new();
     for (row, interval) in found {
-        let place = (row.tenant_id, row.request_id, row.clock, row.cycle);
-        if wanted.contains(&place) {
-            let (_, intervals) = ledgers.entry(place).or_insert((row, Vec::new()));
-            intervals.push(interval);
-        }
+        let (_, intervals) = ledgers.entry(place(&row)).or_insert((row, Vec::new()));
+        intervals.push(interval);
     }
     let cycle = |(place, (row, intervals))| {
         let ledger = Ledger::of(intervals)?;
@@ -85,7 +100,12 @@ pub fn cycles_at(conn: &mut Connection, places: &[Place]) -> Result<HashMap<Plac
     Ok(ledgers.into_iter().filter_map(cycle).collect())
 }
 
-fn hollow() -> Problem {
+fn place(row: &Row) -> Place {
+    (row.tenant_id, row.request_id, row.clock, row.cycle)
+}
+
+/// A clock without a ledger, which nobody makes.
+pub fn hollow() -> Problem {
     Problem::internal("a clock has no ledger")
 }
 
@@ -163,15 +183,31 @@ pub fn save(conn: &mut Connection, before: Option<&Cycle>, after: &mut Cycle) ->
         .take_while(|(old, new)| old == new)
         .count();
     if same < known.len() {
-        let first = i32::try_from(same).unwrap_or(i32::MAX);
-        on_each!(conn, conn => diesel::delete(sla_intervals::table
-            .filter(sla_intervals::tenant_id.eq(row.tenant_id))
-            .filter(sla_intervals::request_id.eq(row.request_id))
-            .filter(sla_intervals::clock.eq(row.clock))
-            .filter(sla_intervals::cycle.eq(row.cycle))
-            .filter(sla_intervals::seq.gt(first)))
-        .execute(conn))?;
+        forget(conn, row, same)?;
     }
+    let entries: Vec<Entry> = entries(after, same).collect();
+    if !entries.is_empty() {
+        on_each!(conn, conn => diesel::insert_into(sla_intervals::table).values(&entries).execute(conn))?;
+    }
+    Ok(())
+}
+
+/// Forgets the intervals of a cycle after so many.
+fn forget(conn: &mut Connection, row: &Row, kept: usize) -> Result<(), Problem> {
+    let kept = i32::try_from(kept).unwrap_or(i32::MAX);
+    on_each!(conn, conn => diesel::delete(sla_intervals::table
+        .filter(sla_intervals::tenant_id.eq(row.tenant_id))
+        .filter(sla_intervals::request_id.eq(row.request_id))
+        .filter(sla_intervals::clock.eq(row.clock))
+        .filter(sla_intervals::cycle.eq(row.cycle))
+        .filter(sla_intervals::seq.gt(kept)))
+    .execute(conn))?;
+    Ok(())
+}
+
+/// The intervals of a cycle after so many, each with its place.
+fn entries(cycle: &Cycle, after: usize) -> impl Iterator<Item = Entry> {
+    let row = &cycle.row;
     let entry = |(seq, interval): (i32, &Interval)| Entry {
         tenant_id: row.tenant_id,
         request_id: row.request_id,
@@ -180,9 +216,54 @@ pub fn save(conn: &mut Connection, before: Option<&Cycle>, after: &mut Cycle) ->
         seq,
         interval: interval.clone(),
     };
-    let entries: Vec<Entry> = (1..).zip(intervals).skip(same).map(entry).collect();
-    if !entries.is_empty() {
-        on_each!(conn, conn => diesel::insert_into(sla_intervals::table).values(&entries).execute(conn))?;
+    (1..).zip(cycle.ledger.intervals()).skip(after).map(entry)
+}
+
+/// Saves cycles that were loaded as the first of each pair, in a few statements however many they are.
+///
+/// All are held first, at the revisions they were loaded at. Then nobody else changes them, and they may be written over.
+pub fn save_all(conn: &mut Connection, mut pairs: Vec<(Cycle, Cycle)>) -> Result<(), Problem> {
+    pairs.retain(|(before, after)| before != after);
+    hold(conn, &pairs)?;
+    let mut changed = Vec::new();
+    for (before, after) in &mut pairs {
+        after.row.revision += 1;
+        let (old, new) = (before.ledger.intervals(), after.ledger.intervals());
+        if new.len() < old.len() {
+            forget(conn, &after.row, new.len())?;
+        }
+        let same = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+        changed.extend(entries(after, same));
+    }
+    let rows: Vec<&Row> = pairs.iter().map(|(_, after)| &after.row).collect();
+    overwrite::rows(conn, &rows)?;
+    overwrite::entries(conn, &changed)
+}
+
+/// Counts a change in each of these, if it is as it was loaded.
+fn hold(conn: &mut Connection, pairs: &[(Cycle, Cycle)]) -> Result<(), Problem> {
+    let mut alike: BTreeMap<(Clock, i32, i32), Vec<&Row>> = BTreeMap::new();
+    for (before, _) in pairs {
+        let row = &before.row;
+        let key = (row.clock, row.cycle, row.revision);
+        alike.entry(key).or_default().push(row);
+    }
+    for ((clock, cycle, revision), rows) in alike {
+        let tenants: BTreeSet<TenantId> = rows.iter().map(|row| row.tenant_id).collect();
+        let requests: Vec<RequestId> = rows.iter().map(|row| row.request_id).collect();
+        let held = diesel::update(
+            sla_clocks::table
+                .filter(sla_clocks::tenant_id.eq_any(Vec::from_iter(tenants)))
+                .filter(sla_clocks::request_id.eq_any(requests))
+                .filter(sla_clocks::clock.eq(clock))
+                .filter(sla_clocks::cycle.eq(cycle))
+                .filter(sla_clocks::revision.eq(revision)),
+        )
+        .set(sla_clocks::revision.eq(sla_clocks::revision + 1))
+        .execute(conn)?;
+        if held != rows.len() {
+            return Err(Problem::lost_race());
+        }
     }
     Ok(())
 }
