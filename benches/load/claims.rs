@@ -20,7 +20,7 @@ use super::fill::{Filler, severity};
 use super::{millis, percentile};
 
 const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(4);
+const ROUND: Duration = Duration::from_secs(2);
 
 /// Minutes to the first answer and to the end, by severity: days, so that no clock runs out meanwhile.
 fn target(number: usize) -> i32 {
