@@ -39,8 +39,9 @@ pub struct Content {
 
 /// Who finds the words.
 pub trait Render: Send + Sync {
-    /// The words of one message, from what is in the database now.
-    fn render(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem>;
+    /// The words of these messages, one for one, from what is in the database now. What many of them have in common may
+    /// be read once.
+    fn render(&self, conn: &mut Connection, deliveries: &[Delivery]) -> Vec<Result<Content, Problem>>;
 }
 
 /// Hands over what is due.
@@ -230,7 +231,10 @@ fn prepare_all(conn: &mut Connection, due: &[Address], render: &dyn Render) -> V
 fn prepare(conn: &mut Connection, address: Address, render: &dyn Render) -> Prepared {
     let found = catch_unwind(AssertUnwindSafe(|| {
         let delivery = store::find(conn, address)?.ok_or_else(|| Problem::not_found("delivery"))?;
-        let content = render.render(conn, &delivery)?;
+        let mut contents = render.render(conn, std::slice::from_ref(&delivery));
+        let content = contents
+            .pop()
+            .unwrap_or_else(|| Err(Problem::internal("there are no words")))?;
         Ok::<_, Problem>((delivery, content))
     }));
     match found {
