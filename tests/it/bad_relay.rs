@@ -188,14 +188,14 @@ fn converse(mut socket: &TcpStream, shared: &Shared) -> io::Result<()> {
                 let (said, stays) = shared.answer(At::Content, &to, "250 taken");
                 let manner = shared.manner.lock().clone();
                 let hangs_up = matches!(manner, Manner::HangsUpAfterTheDot);
-                if let Manner::TakesItsTime(time) = manner {
-                    thread::sleep(time);
-                }
                 shared.read.lock().push(Read {
                     to: to.clone(),
                     message_id,
                     taken: !hangs_up && said.starts_with('2'),
                 });
+                if let Manner::TakesItsTime(time) = manner {
+                    thread::sleep(time);
+                }
                 if hangs_up {
                     return Ok(());
                 }
