@@ -15,6 +15,7 @@ use actix_cors::Cors;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, get, web};
+use chrono::TimeDelta;
 use prometheus::{Encoder as _, IntGaugeVec, Opts, Registry, TextEncoder};
 use socket2::SockRef;
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ use utoipa_swagger_ui::SwaggerUi;
 pub use document::document;
 
 use crate::clock::Clock;
-use crate::db::{Connection, Db, Location, Scope};
+use crate::db::{Connection, Db, Location, Moment, Scope};
 use crate::http::Cursors;
 use crate::http::bell::Bell;
 use crate::http::body;
@@ -38,7 +39,8 @@ use crate::identity::session::Policy;
 use crate::identity::tokens::Tokens;
 use crate::identity::{self, Door, Remembered};
 use crate::journal::ChainKey;
-use crate::mail::transport::Transport;
+use crate::mail::meters::Meters;
+use crate::mail::transport::{self, Transport};
 use crate::mail::{self, Dispatcher};
 use crate::notify::messages::Messages;
 use crate::problem::{Code, Problem};
@@ -146,12 +148,12 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     } = prepare(&settings, &clock).await?;
     if in_use.is_some() {
         // Nobody else can be alive: what the last process had in its hands is taken up at once.
-        db.write(Scope::of_system(), mail::store::release_all).await?;
+        db.write(Scope::of_system(), mail::leases::release_all).await?;
     }
     let bell = Bell::default();
-    let transport = transport(&settings)?;
-    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone()));
-    let dispatcher = Dispatcher::new(db.clone(), clock.clone(), transport, messages, &settings);
+    let registry = Registry::new();
+    let dispatcher = dispatcher(&settings, (&db, &clock), &secret, &registry)?;
+    let numbers = Metrics::new(registry, Arc::clone(&dispatcher))?;
     let worker = Worker::new(
         db.clone(),
         clock.clone(),
@@ -162,7 +164,14 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     );
     let (stop, _) = watch::channel(false);
     let traffic = Traffic::default();
-    let (server, url) = listen(&settings, &clock, &db, &tokens, (&bell, &traffic), &secret)?;
+    let (server, url) = listen(
+        &settings,
+        &clock,
+        &db,
+        &tokens,
+        (&bell, &traffic, numbers),
+        &secret,
+    )?;
     tracing::info!(url, engine = db.engine(), "serving");
     Ok(Running {
         url,
@@ -190,15 +199,14 @@ fn listen(
     clock: &Clock,
     db: &Db,
     tokens: &Tokens,
-    (bell, traffic): (&Bell, &Traffic),
+    (bell, traffic, numbers): (&Bell, &Traffic, Metrics),
     secret: &Secret,
 ) -> Result<(actix_web::dev::Server, String), Problem> {
-    let registry = Registry::new();
-    let counts = web::Data::new(Counts::new(&registry).map_err(Problem::internal)?);
+    let counts = web::Data::new(Counts::new(&numbers.registry).map_err(Problem::internal)?);
     let document = document();
     let known = web::Data::new(Routes::of(&document));
     let door = web::Data::new(Door::of(&document, OF_TENANTS)?);
-    let metrics_data = web::Data::new(Metrics::new(registry)?);
+    let metrics_data = web::Data::new(numbers);
     let settings_data = web::Data::new(settings.clone());
     let clock = web::Data::new(clock.clone());
     let db = web::Data::new(db.clone());
@@ -332,6 +340,7 @@ impl Running {
     pub async fn stop(self) {
         self.server.stop(true).await;
         let _ = self.stop.send(true);
+        self.worker.wind_up();
         for background in self.loops {
             let _ = background.await;
         }
@@ -339,11 +348,39 @@ impl Running {
     }
 }
 
-fn transport(settings: &Settings) -> Result<Transport, Problem> {
-    match &settings.smtp_url {
-        Some(url) => Transport::smtp(url, settings.smtp_connections)
-            .map_err(|error| Problem::internal(format!("setting `smtp-url` (SMTP_URL): {error}"))),
-        None => Transport::files(&settings.mail_dir()).map_err(Problem::internal),
+fn dispatcher(
+    settings: &Settings,
+    (db, clock): (&Db, &Clock),
+    secret: &Secret,
+    registry: &Registry,
+) -> Result<Arc<Dispatcher>, Problem> {
+    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone()));
+    let meters = Meters::new(registry).map_err(Problem::internal)?;
+    let transport = transport(settings, clock.clone())?;
+    let base = (db.clone(), clock.clone());
+    Ok(Arc::new(Dispatcher::new(
+        base, transport, messages, meters, settings,
+    )))
+}
+
+fn transport(settings: &Settings, clock: Clock) -> Result<Transport, Problem> {
+    let limits = transport::Limits {
+        connections: settings.smtp_connections,
+        patience: settings.smtp_timeout,
+        rate: settings.mail_rate,
+    };
+    let bad = |setting: &'static str| move |error| Problem::internal(format!("setting {setting}: {error}"));
+    let Some(url) = &settings.smtp_url else {
+        let files = Transport::files(&settings.mail_dir(), settings.mail_in_flight, clock);
+        return files.map_err(Problem::internal);
+    };
+    let transport = Transport::smtp(url, limits, clock).map_err(bad("`smtp-url` (SMTP_URL)"))?;
+    match &settings.smtp_fallback_url {
+        Some(url) => {
+            let bad = bad("`smtp-fallback-url` (ALLCLEAR_SMTP_FALLBACK_URL)");
+            transport.or_else(url, limits).map_err(bad)
+        }
+        None => Ok(transport),
     }
 }
 
@@ -397,38 +434,80 @@ async fn readyz(db: web::Data<Db>) -> Result<HttpResponse, Problem> {
 /// The numbers of this installation.
 struct Metrics {
     registry: Registry,
+    dispatcher: Arc<Dispatcher>,
     desk: IntGaugeVec,
     deliveries: IntGaugeVec,
+    queue: IntGaugeVec,
+    relays: IntGaugeVec,
 }
 
 impl Metrics {
-    fn new(registry: Registry) -> Result<Self, Problem> {
-        let desk = IntGaugeVec::new(
-            Opts::new("allclear_desk", "What there is to do, by kind"),
-            &["kind"],
-        )
-        .map_err(Problem::internal)?;
-        let deliveries = IntGaugeVec::new(
-            Opts::new("allclear_deliveries", "Messages in the ledger"),
-            &["state"],
-        )
-        .map_err(Problem::internal)?;
-        registry
-            .register(Box::new(desk.clone()))
-            .map_err(Problem::internal)?;
-        registry
-            .register(Box::new(deliveries.clone()))
-            .map_err(Problem::internal)?;
+    fn new(registry: Registry, dispatcher: Arc<Dispatcher>) -> Result<Self, Problem> {
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let made = || {
+            Ok::<_, prometheus::Error>((
+                gauge("allclear_desk", "What there is to do, by kind", &["kind"])?,
+                gauge("allclear_deliveries", "Messages in the ledger", &["state"])?,
+                gauge(
+                    "allclear_mail_queue",
+                    "Messages that wait, and for how many seconds the first has been due",
+                    &["lane", "of"],
+                )?,
+                gauge(
+                    "allclear_mail_relay",
+                    "Relays: 0 is trusted, 1 being tried, 2 left alone",
+                    &["relay"],
+                )?,
+            ))
+        };
+        let (desk, deliveries, queue, relays) = made().map_err(Problem::internal)?;
         Ok(Self {
             registry,
+            dispatcher,
             desk,
             deliveries,
+            queue,
+            relays,
         })
+    }
+
+    fn set_deliveries(&self, totals: &[(mail::DeliveryState, i64)]) {
+        for state in mail::DeliveryState::ALL {
+            let found = totals.iter().find(|(found, _)| found == state);
+            let count = found.map_or(0, |(_, count)| *count);
+            self.deliveries.with_label_values(&[state.as_str()]).set(count);
+        }
+    }
+
+    fn set_sending(&self, queues: &[(mail::Priority, (i64, TimeDelta))]) {
+        for (lane, (depth, age)) in queues {
+            let queue = |of| self.queue.with_label_values(&[lane.as_str(), of]);
+            queue("depth").set(*depth);
+            queue("age_seconds").set(age.num_seconds());
+        }
+        for (relay, grade) in self.dispatcher.relays() {
+            self.relays.with_label_values(&[relay]).set(grade);
+        }
     }
 }
 
+/// How many messages wait in each lane, and for how long.
+fn mail_queues(
+    conn: &mut Connection,
+    now: Moment,
+) -> Result<Vec<(mail::Priority, (i64, TimeDelta))>, Problem> {
+    let lanes = mail::Priority::ALL.into_iter();
+    lanes
+        .map(|lane| Ok((lane, mail::leases::queue(conn, lane, now)?)))
+        .collect()
+}
+
 /// The numbers of the desk, counted when they are asked for.
-fn desk_numbers(conn: &mut Connection, now: crate::db::Moment) -> Result<Vec<(&'static str, i64)>, Problem> {
+fn desk_numbers(conn: &mut Connection, now: Moment) -> Result<Vec<(&'static str, i64)>, Problem> {
     let (unsealed, age) = journal::unsealed(conn, now)?;
     let (marks, late) = requests::sla::overdue(conn, now)?;
     Ok(vec![
@@ -461,21 +540,19 @@ async fn metrics(
     clock: web::Data<Clock>,
 ) -> Result<HttpResponse, Problem> {
     let now = clock.now().into();
-    let (desk, totals) = db
-        .snapshot(Scope::of_system(), move |conn| {
-            Ok((desk_numbers(conn, now)?, mail::store::totals(conn)?))
-        })
-        .await?;
+    let counted = db.snapshot(Scope::of_system(), move |conn| {
+        Ok((
+            desk_numbers(conn, now)?,
+            mail::store::totals(conn)?,
+            mail_queues(conn, now)?,
+        ))
+    });
+    let (desk, totals, queues) = counted.await?;
     for (kind, count) in desk {
         metrics.desk.with_label_values(&[kind]).set(count);
     }
-    for state in mail::DeliveryState::ALL {
-        let count = totals
-            .iter()
-            .find(|(found, _)| found == state)
-            .map_or(0, |(_, count)| *count);
-        metrics.deliveries.with_label_values(&[state.as_str()]).set(count);
-    }
+    metrics.set_deliveries(&totals);
+    metrics.set_sending(&queues);
     let mut text = Vec::new();
     TextEncoder::new()
         .encode(&metrics.registry.gather(), &mut text)

@@ -62,8 +62,12 @@ given! {
     database_connections "ALLCLEAR_DATABASE_CONNECTIONS";
     /// smtp://… or smtps://… ; .eml files in the data directory when absent
     smtp_url "SMTP_URL";
-    /// Connections to the mail server [default: 8]
+    /// smtp://… or smtps://… of the mail server that is used while the first cannot be reached
+    smtp_fallback_url "ALLCLEAR_SMTP_FALLBACK_URL";
+    /// Connections to each mail server [default: 8]
     smtp_connections "ALLCLEAR_SMTP_CONNECTIONS";
+    /// How long a mail server may take to connect and greet, and to take a message [default: 60s]
+    smtp_timeout "ALLCLEAR_SMTP_TIMEOUT";
     /// Sender of all mail [default: Allclear <allclear@localhost>]
     mail_from "ALLCLEAR_MAIL_FROM";
     /// Where clients reach this installation, for links and token issuers [default: http://localhost:8080]
@@ -92,6 +96,12 @@ given! {
     mail_in_flight "ALLCLEAR_MAIL_IN_FLIGHT";
     /// How long a message is tried before it fails [default: 3days]
     mail_deadline "ALLCLEAR_MAIL_DEADLINE";
+    /// Messages a second over a mail server, of each process, or `unlimited` [default: unlimited]
+    mail_rate "ALLCLEAR_MAIL_RATE";
+    /// Messages a second to a domain, of each process, or `unlimited` [default: unlimited]
+    mail_rate_per_domain "ALLCLEAR_MAIL_RATE_PER_DOMAIN";
+    /// Messages under way to a domain at a time, of each process, or `unlimited` [default: unlimited]
+    mail_connections_per_domain "ALLCLEAR_MAIL_CONNECTIONS_PER_DOMAIN";
     /// Threads that serve HTTP [default: one for each core]
     http_workers "ALLCLEAR_HTTP_WORKERS";
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
@@ -145,8 +155,12 @@ pub struct Settings {
     pub database_connections: u32,
     /// Where mail goes; `None` is files.
     pub smtp_url: Option<String>,
-    /// Connections to the mail server.
+    /// Where mail goes while it cannot go there.
+    pub smtp_fallback_url: Option<String>,
+    /// Connections to each mail server.
     pub smtp_connections: usize,
+    /// For a mail server to connect and greet, and to take a message.
+    pub smtp_timeout: Duration,
     /// Sender of all mail.
     pub mail_from: Mailbox,
     /// Without a slash at its end.
@@ -171,10 +185,16 @@ pub struct Settings {
     pub incident_reopen_window: TimeDelta,
     /// Lease of a message.
     pub mail_lease: TimeDelta,
-    /// Messages leased at once by one process.
+    /// Messages handed over and not marked by one process.
     pub mail_in_flight: usize,
-    /// After this long a message fails.
+    /// After being tried for this long a message fails.
     pub mail_deadline: TimeDelta,
+    /// Messages a second over a mail server.
+    pub mail_rate: Option<NonZeroU32>,
+    /// Messages a second to a domain.
+    pub mail_rate_per_domain: Option<NonZeroU32>,
+    /// Messages under way to a domain.
+    pub mail_connections_per_domain: Option<usize>,
     /// Threads that serve HTTP.
     pub http_workers: Option<usize>,
     /// Networks of proxies whose X-Forwarded-For is believed.
@@ -315,6 +335,13 @@ impl Settings {
                 "a URL that begins with smtp:// or smtps:// (without it: files in the data directory)",
                 |text| url_of(&["smtp", "smtps"])(text).map(Some),
             ),
+            smtp_fallback_url: check.take(
+                ("smtp-fallback-url", "ALLCLEAR_SMTP_FALLBACK_URL"),
+                given.smtp_fallback_url,
+                None,
+                "a URL that begins with smtp:// or smtps://",
+                |text| url_of(&["smtp", "smtps"])(text).map(Some),
+            ),
             smtp_connections: usize::try_from(check.number(
                 ("smtp-connections", "ALLCLEAR_SMTP_CONNECTIONS"),
                 given.smtp_connections,
@@ -322,6 +349,11 @@ impl Settings {
                 200,
             ))
             .unwrap_or(8),
+            smtp_timeout: check.time_limit(
+                ("smtp-timeout", "ALLCLEAR_SMTP_TIMEOUT"),
+                given.smtp_timeout,
+                Duration::from_secs(60),
+            ),
             mail_from: check.take(
                 ("mail-from", "ALLCLEAR_MAIL_FROM"),
                 given.mail_from,
@@ -416,6 +448,22 @@ impl Settings {
                 given.mail_deadline,
                 TimeDelta::days(3),
             ),
+            mail_rate: check.limit(("mail-rate", "ALLCLEAR_MAIL_RATE"), given.mail_rate, 1_000_000),
+            mail_rate_per_domain: check.limit(
+                ("mail-rate-per-domain", "ALLCLEAR_MAIL_RATE_PER_DOMAIN"),
+                given.mail_rate_per_domain,
+                1_000_000,
+            ),
+            mail_connections_per_domain: check
+                .limit(
+                    (
+                        "mail-connections-per-domain",
+                        "ALLCLEAR_MAIL_CONNECTIONS_PER_DOMAIN",
+                    ),
+                    given.mail_connections_per_domain,
+                    1000,
+                )
+                .and_then(|most| usize::try_from(most.get()).ok()),
             http_workers: check.take(
                 ("http-workers", "ALLCLEAR_HTTP_WORKERS"),
                 given.http_workers,
@@ -443,14 +491,11 @@ impl Settings {
                 given.refusal_limit,
                 100,
             ),
-            client_timeout: check
-                .duration(
-                    ("client-timeout", "ALLCLEAR_CLIENT_TIMEOUT"),
-                    given.client_timeout,
-                    TimeDelta::seconds(30),
-                )
-                .to_std()
-                .unwrap_or(Duration::from_secs(30)),
+            client_timeout: check.time_limit(
+                ("client-timeout", "ALLCLEAR_CLIENT_TIMEOUT"),
+                given.client_timeout,
+                Duration::from_secs(30),
+            ),
             max_connections: usize::try_from(check.number(
                 ("max-connections", "ALLCLEAR_MAX_CONNECTIONS"),
                 given.max_connections,

@@ -19,7 +19,7 @@ use crate::http::traffic::Traffic;
 use crate::identity::keys::Keys;
 use crate::identity::{attempts, mailed, refusals, session};
 use crate::journal::{self, ChainKey, Reader};
-use crate::mail::{self, Dispatcher, Step};
+use crate::mail::{self, Dispatcher, Priority, Step};
 use crate::notify::{audience, cascade, own_mail};
 use crate::problem::Problem;
 use crate::requests::hand_overs::digest;
@@ -60,7 +60,7 @@ impl Worker {
     pub fn new(
         db: Db,
         clock: Clock,
-        dispatcher: Dispatcher,
+        dispatcher: Arc<Dispatcher>,
         keys: Keys,
         chain: ChainKey,
         reopen_window: Option<TimeDelta>,
@@ -68,7 +68,7 @@ impl Worker {
         Self {
             db,
             clock,
-            dispatcher: Arc::new(dispatcher),
+            dispatcher,
             keys,
             chain,
             reopen_window,
@@ -238,9 +238,23 @@ impl Worker {
         Ok(stale.len())
     }
 
-    /// Hands over the mail that is due.
+    /// Hands over the mail that is due, lane by lane: for whoever steps, as one.
     pub async fn dispatch(&self) -> Result<Step, Problem> {
-        self.dispatcher.step().await
+        let mut steps = Vec::new();
+        for lane in Priority::ALL {
+            steps.push(self.send(lane).await);
+        }
+        turns(steps)
+    }
+
+    /// Hands over the mail that is due in a lane.
+    pub async fn send(&self, lane: Priority) -> Result<Step, Problem> {
+        self.dispatcher.step(lane).await
+    }
+
+    /// Begins nothing any more that takes long.
+    pub fn wind_up(&self) {
+        self.dispatcher.stop();
     }
 
     /// Seals the events that have been written. All of them, so that where a loop rests after a step they do not grow
@@ -307,7 +321,8 @@ impl Worker {
             rounds(Duty::React, IDLE, bell),
             rounds(Duty::Time, TIME, &Bell::default()),
             rounds(Duty::Watch, WATCH, &Bell::default()),
-            rounds(Duty::Dispatch, IDLE, bell),
+            rounds(Duty::Dispatch(Priority::Request), IDLE, bell),
+            rounds(Duty::Dispatch(Priority::Bulk), IDLE, bell),
             rounds(Duty::Seal, SEAL, &Bell::default()),
             rounds(Duty::Sweep, SWEEP, &Bell::default()),
         ]
@@ -318,7 +333,7 @@ impl Worker {
             Duty::React => self.follow_up().await,
             Duty::Time => self.keep_time().await,
             Duty::Watch => self.watch().await,
-            Duty::Dispatch => self.dispatch().await,
+            Duty::Dispatch(lane) => self.send(lane).await,
             Duty::Seal => self.seal().await,
             Duty::Sweep => self.sweep().await,
         }
@@ -343,7 +358,7 @@ enum Duty {
     React,
     Time,
     Watch,
-    Dispatch,
+    Dispatch(Priority),
     Seal,
     Sweep,
 }

@@ -58,7 +58,7 @@ fn fill(desk: &Desk, requests: usize) {
     desk.settle();
 }
 
-pub async fn measure(desk: Desk, requests: usize) {
+pub async fn measure(mut desk: Desk, requests: usize) {
     fill(&desk, requests);
     let (mut claimed, mut ratios, mut taking) = (HashSet::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -81,7 +81,7 @@ pub async fn measure(desk: Desk, requests: usize) {
         desk.engine
     );
     prove(&desk, claimed.len());
-    desk.running.stop().await;
+    desk.stop().await;
 }
 
 /// Claims a second, and how long each took. Nothing is claimed twice.

@@ -17,7 +17,8 @@ pub const AGENTS: usize = 32;
 const PASSWORD: &str = "correct horse battery";
 
 pub struct Desk {
-    pub running: Running,
+    running: Option<Running>,
+    pub settings: Settings,
     pub engine: String,
     pub location: Location,
     pub operator: User,
@@ -117,7 +118,7 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(engine, &dir);
         let location = settings.database.clone();
-        let running = app::start(settings, Clock::system()).await.unwrap();
+        let running = app::start(settings.clone(), Clock::system()).await.unwrap();
         let stranger = User::new(&running.url, String::new(), String::new());
         let form = json!({"email": "operator@bench.example", "password": PASSWORD});
         let session = stranger.post("/v1/auth/login", form).await;
@@ -154,9 +155,15 @@ impl Desk {
             location,
             operator,
             agents,
-            running,
+            running: Some(running),
+            settings,
             _dir: dir,
         }
+    }
+
+    /// Stops the server; its data stay.
+    pub async fn stop(&mut self) {
+        self.running.take().unwrap().stop().await;
     }
 
     /// A connection past the server.

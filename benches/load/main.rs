@@ -1,7 +1,9 @@
-//! A desk under load: how fast agents claim, how late marks are, how long reports take. `scripts/bench/load` runs it.
+//! A desk under load: how fast agents claim, how late marks are, how long reports take, how fast mail leaves.
+//! `scripts/bench/load` and `scripts/bench/mail` run it.
 //!
 //! `cargo bench --bench load -- ENGINE WHAT [REQUESTS]`: `ENGINE` is `sqlite` or `postgres` (then
-//! `ALLCLEAR_TEST_POSTGRES` names a server), `WHAT` is `claims`, `marks` or `reports`. The server runs in this process,
+//! `ALLCLEAR_TEST_POSTGRES` names a server), `WHAT` is `claims`, `marks`, `reports` or
+//! `mail` (then `REQUESTS` are messages, and where `smtp-sink` listens and what `smtp-source` is called follow). The server runs in this process,
 //! with its background; its rows are made past it, from a request that was filed over the API.
 #![allow(
     missing_docs,
@@ -16,6 +18,7 @@
 mod claims;
 mod desk;
 mod fill;
+mod mail;
 mod marks;
 mod reports;
 
@@ -37,7 +40,13 @@ async fn main() {
         "claims" => claims::measure(Desk::open(engine).await, requests.unwrap_or(100_000)).await,
         "marks" => marks::measure(Desk::open(engine).await, requests.unwrap_or(100_000)).await,
         "reports" => reports::measure(Desk::open(engine).await, requests.unwrap_or(1_000_000)).await,
-        _ => panic!("{what} is none of claims, marks, reports"),
+        "mail" => {
+            let [_, sink, source] = rest else {
+                panic!("mail needs a count, a sink and a source")
+            };
+            mail::measure(Desk::open(engine).await, requests.unwrap_or(20_000), sink, source).await;
+        }
+        _ => panic!("{what} is none of claims, marks, reports, mail"),
     }
 }
 

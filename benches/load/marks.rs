@@ -60,7 +60,7 @@ fn fill(desk: &Desk, requests: usize, schedule: &Schedule) {
     desk.settle();
 }
 
-pub async fn measure(desk: Desk, requests: usize) {
+pub async fn measure(mut desk: Desk, requests: usize) {
     let severities = ["a", "b", "c", "d"];
     let policies = |target| severities.map(|severity| policy(severity, "resolution", target));
     desk.operator
@@ -99,7 +99,7 @@ pub async fn measure(desk: Desk, requests: usize) {
         "that fell due meanwhile",
         (changed, Time::system().now().into()),
     );
-    desk.running.stop().await;
+    desk.stop().await;
 }
 
 /// Waits until all marks are made that fall due before an instant, and says how late they were.

@@ -148,7 +148,7 @@ fn live(filler: &mut Filler, request: &mut Request, number: usize, (now, places)
     request.resolved_at = Some(at(over));
 }
 
-pub async fn measure(desk: Desk, requests: usize) {
+pub async fn measure(mut desk: Desk, requests: usize) {
     let places = places(&desk).await;
     let begun = Instant::now();
     fill(&desk, requests, &places);
@@ -191,7 +191,7 @@ pub async fn measure(desk: Desk, requests: usize) {
         .find(|line| line.starts_with("VmHWM"))
         .unwrap_or_default();
     println!("  the most memory of the server: {peak}");
-    desk.running.stop().await;
+    desk.stop().await;
 }
 
 async fn time(desk: &Desk, what: &str, range: &str, path: &str) {

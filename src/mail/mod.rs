@@ -5,10 +5,17 @@ pub mod api;
 pub mod backoff;
 pub mod custody;
 pub mod dispatch;
+mod domains;
+pub mod leases;
 pub mod message;
+pub mod meters;
 mod model;
+mod pace;
+mod prepare;
+mod sending;
 pub mod store;
 pub mod transport;
+mod window;
 
 pub use dispatch::{Content, Dispatcher, Render};
 pub use model::{

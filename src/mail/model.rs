@@ -96,7 +96,7 @@ text_enum! {
     DeliveryState { Pending = "pending", Leased = "leased", Sent = "sent", Failed = "failed", Suppressed = "suppressed" }
 }
 
-/// Which mail goes first.
+/// Which mail goes first: each is a lane of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// A request's own mail.
@@ -106,6 +106,17 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// Every lane, the urgent one first.
+    pub const ALL: [Self; 2] = [Self::Request, Self::Bulk];
+
+    /// The lane, in the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "urgent",
+            Self::Bulk => "bulk",
+        }
+    }
+
     /// As it is stored: the smaller goes first.
     pub fn rank(self) -> i16 {
         match self {

@@ -1,6 +1,5 @@
 //! Queries over the ledger.
 
-use chrono::TimeDelta;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 
@@ -145,66 +144,6 @@ pub fn finish_broadcasts(conn: &mut Connection, now: Moment) -> Result<usize, Pr
         .execute(conn)?)
 }
 
-/// Whether a message is due, or the lease of one has run out.
-pub fn any_due(conn: &mut Connection, now: Moment) -> Result<bool, Problem> {
-    let due = deliveries::table
-        .filter(deliveries::state.eq(DeliveryState::Pending))
-        .filter(deliveries::next_attempt_at.le(now))
-        .select(deliveries::id);
-    if due.first::<DeliveryId>(conn).optional()?.is_some() {
-        return Ok(true);
-    }
-    let expired = deliveries::table
-        .filter(deliveries::state.eq(DeliveryState::Leased))
-        .filter(deliveries::lease_until.lt(now))
-        .select(deliveries::id);
-    Ok(expired.first::<DeliveryId>(conn).optional()?.is_some())
-}
-
-/// Takes up to `most` messages that are due for `owner`, and writes down that their recipients are told.
-///
-/// One process at a time takes, behind a lock: so two never wait for each other's rows. What a dead process had is
-/// taken once its lease has run out. Only the keys are read here: a row that cannot be read is dealt with alone.
-pub fn lease(
-    conn: &mut Connection,
-    owner: EventId,
-    most: i64,
-    now: Moment,
-    lease: TimeDelta,
-) -> Result<Vec<Address>, Problem> {
-    lock::exclusive(conn, lock::Key::named("leasing mail"))?;
-    let expired = deliveries::table
-        .filter(deliveries::state.eq(DeliveryState::Leased))
-        .filter(deliveries::lease_until.lt(now));
-    diesel::update(expired)
-        .set((
-            deliveries::state.eq(DeliveryState::Pending),
-            deliveries::lease_owner.eq(None::<EventId>),
-            deliveries::lease_until.eq(None::<Moment>),
-        ))
-        .execute(conn)?;
-    let due: Vec<Address> = deliveries::table
-        .filter(deliveries::state.eq(DeliveryState::Pending))
-        .filter(deliveries::next_attempt_at.le(now))
-        .order((deliveries::priority, deliveries::next_attempt_at, deliveries::id))
-        .limit(most)
-        .select((deliveries::tenant_id, deliveries::id))
-        .load(conn)?;
-    if due.is_empty() {
-        return Ok(due);
-    }
-    let ids: Vec<DeliveryId> = due.iter().map(|(_, id)| *id).collect();
-    diesel::update(deliveries::table.filter(deliveries::id.eq_any(ids.clone())))
-        .set((
-            deliveries::state.eq(DeliveryState::Leased),
-            deliveries::lease_owner.eq(Some(owner)),
-            deliveries::lease_until.eq(Some(now.plus(lease))),
-        ))
-        .execute(conn)?;
-    tell(conn, &ids, now)?;
-    Ok(due)
-}
-
 #[derive(Insertable, Queryable)]
 #[diesel(table_name = told, treat_none_as_default_value = false)]
 struct Told {
@@ -221,7 +160,7 @@ struct Told {
 ///
 /// A message may leave after its incident has ended, and its recipient may belong to no audience any more: so whoever
 /// is told of an incident that is over gets the mail of its end too, if it is not in the ledger already.
-fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<(), Problem> {
+pub(super) fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<(), Problem> {
     let naming: Vec<Delivery> = deliveries::table
         .filter(deliveries::id.eq_any(ids.to_vec()))
         .filter(deliveries::incident_id.is_not_null())
@@ -358,74 +297,6 @@ pub fn find_by_id(conn: &mut Connection, id: DeliveryId) -> Result<Option<Delive
         .select(Delivery::as_select())
         .first(conn)
         .optional()?)
-}
-
-/// Keeps the messages of a living process its own.
-pub fn renew(conn: &mut Connection, owner: EventId, until: Moment) -> Result<usize, Problem> {
-    let own = deliveries::table
-        .filter(deliveries::state.eq(DeliveryState::Leased))
-        .filter(deliveries::lease_owner.eq(owner));
-    Ok(diesel::update(own)
-        .set(deliveries::lease_until.eq(Some(until)))
-        .execute(conn)?)
-}
-
-/// What became of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Handed over.
-    Sent,
-    /// Tried, to be tried again.
-    Retry(Moment, String),
-    /// Given up.
-    Failed(String),
-    /// Not tried: give it back.
-    Returned,
-}
-
-/// Marks what became of a message, if it is still `owner`'s.
-pub fn mark(
-    conn: &mut Connection,
-    (tenant, id): Address,
-    owner: EventId,
-    outcome: &Outcome,
-    now: Moment,
-) -> Result<bool, Problem> {
-    let (state, tries, next, error, sent_at) = match outcome {
-        Outcome::Sent => (DeliveryState::Sent, 1, None, None, Some(now)),
-        Outcome::Retry(at, error) => (DeliveryState::Pending, 1, Some(*at), Some(error), None),
-        Outcome::Failed(error) => (DeliveryState::Failed, 1, None, Some(error), None),
-        Outcome::Returned => (DeliveryState::Pending, 0, None, None, None),
-    };
-    let own = deliveries::table
-        .filter(deliveries::tenant_id.eq(tenant))
-        .filter(deliveries::id.eq(id))
-        .filter(deliveries::state.eq(DeliveryState::Leased))
-        .filter(deliveries::lease_owner.eq(owner));
-    let changed = diesel::update(own)
-        .set((
-            deliveries::state.eq(state),
-            deliveries::attempts.eq(deliveries::attempts + tries),
-            next.map(|at| deliveries::next_attempt_at.eq(at)),
-            deliveries::error.eq(error),
-            deliveries::sent_at.eq(sent_at),
-            deliveries::lease_owner.eq(None::<EventId>),
-            deliveries::lease_until.eq(None::<Moment>),
-        ))
-        .execute(conn)?;
-    Ok(changed == 1)
-}
-
-/// Gives back everything that is leased, by whomever: only where no other process can be alive.
-pub fn release_all(conn: &mut Connection) -> Result<usize, Problem> {
-    let leased = deliveries::table.filter(deliveries::state.eq(DeliveryState::Leased));
-    Ok(diesel::update(leased)
-        .set((
-            deliveries::state.eq(DeliveryState::Pending),
-            deliveries::lease_owner.eq(None::<EventId>),
-            deliveries::lease_until.eq(None::<Moment>),
-        ))
-        .execute(conn)?)
 }
 
 /// Sets a failed message going again; `false` when it has not failed.

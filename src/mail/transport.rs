@@ -1,55 +1,44 @@
 //! Hands one mail over, to an SMTP server or into a folder, and says what came of it.
 //!
-//! When to try again, and how often, is the dispatcher's business. The connections are our own: lettre's
-//! pool never sets TCP_NODELAY, which over loopback meant 22 messages a second on each.
+//! When to try again, and how often, is the dispatcher's business. Here is which relay carries a mail: the first one that
+//! is trusted. A mail whose connection could not be made goes over the next one in the same attempt; one of which
+//! anything went over does not, for it may have been taken.
 
+mod breaker;
+mod relay;
 mod server;
+mod smtp;
 
-use std::fmt::Display;
 use std::io;
-use std::panic::AssertUnwindSafe;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use lettre::address::Envelope;
-use lettre::transport::smtp;
-use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
-use lettre::transport::smtp::response::Response;
-use lettre::{AsyncFileTransport, AsyncTransport, Message, Tokio1Executor};
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use self::breaker::Passage;
+pub use self::relay::Place;
+use self::relay::{Carrier, Relay};
+use self::smtp::Smtp;
+use super::Priority;
+use super::message::Raw;
+use super::pace::Pace;
+use crate::clock::Clock;
+use crate::db::Moment;
 
-use self::server::Server;
-
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-const SEND_WITHIN: Duration = Duration::from_secs(60);
-/// For NOOP and RSET, which cost a server nothing.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Idle for longer, a connection is asked whether it still stands before it is used.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-/// Idle for longer, a connection is closed: servers hang up after some minutes.
-const KEPT_FOR: Duration = Duration::from_secs(60);
-
-/// Where mail goes.
-pub enum Transport {
-    /// Each mail becomes a file.
-    Files(Files),
-    /// An SMTP server takes them.
-    Smtp(Smtp),
+/// Where mail goes: the relays, in the order in which they are tried.
+pub struct Transport {
+    relays: Vec<Relay>,
+    clock: Clock,
 }
 
-/// A folder that mail is written into, one `.eml` each.
-pub struct Files(AsyncFileTransport<Tokio1Executor>);
-
-/// An SMTP server, and the connections to it.
-pub struct Smtp {
-    server: Server,
-    permits: Semaphore,
-    idle: Mutex<Vec<Idle>>,
+/// How a relay is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// How long it is waited for at each step of a mail.
+    pub patience: Duration,
+    /// Messages a second.
+    pub rate: Option<NonZeroU32>,
 }
 
 /// What came back for a mail that was taken.
@@ -65,10 +54,18 @@ pub enum SendError {
     /// The server refused this mail for good (5xx); sending it again will not help.
     #[error("refused for good: {0}")]
     Permanent(String),
-    /// 4xx, trouble with the connection, TLS or sign-in, a time-out, or a full disk; try again later.
-    /// The server may have taken the mail if the connection broke after its last line.
+    /// The server does not take it now (4xx), or the disk is full.
     #[error("not taken yet: {0}")]
     Transient(String),
+    /// The server does not take mail for this recipient now (4xx to `RCPT`): where that belongs is slow.
+    #[error("not taken yet: {0}")]
+    Elsewhere(String),
+    /// The connection broke or nobody answered in time. The server may have taken the mail.
+    #[error("not known whether it was taken: {0}")]
+    Broken(String),
+    /// No connection could be made, with TLS and signed in where that is wanted: nothing of the mail went over.
+    #[error("not handed over: {0}")]
+    Unreachable(String),
 }
 
 /// An address of an SMTP server that cannot be used; never says the password.
@@ -79,228 +76,106 @@ pub enum SendError {
 )]
 pub struct BadSmtpUrl(String);
 
+/// Whether a mail may go now.
+pub enum Entry<'a> {
+    /// It may, from this place.
+    Go(Place<'a>),
+    /// As many are under way as may be.
+    Full,
+    /// No relay is trusted.
+    Away,
+}
+
 impl Transport {
     /// Writes each mail into `dir`, which is made, readable by its owner only, if it does not exist.
-    pub fn files(dir: &Path) -> io::Result<Transport> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(dir)?;
-        Ok(Transport::Files(Files(AsyncFileTransport::new(dir))))
-    }
-
-    /// Hands mail to the server at `url` over at most `connections` connections (at least one) at a time.
-    pub fn smtp(url: &str, connections: usize) -> Result<Transport, BadSmtpUrl> {
-        Ok(Transport::Smtp(Smtp {
-            server: Server::parse(url)?,
-            permits: Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)),
-            idle: Mutex::new(Vec::new()),
-        }))
-    }
-
-    /// Hands one mail over; waits for a connection as long as it takes, and then at most 60 s.
-    pub async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let sending = async {
-            match self {
-                Transport::Files(files) => files.send(message).await,
-                Transport::Smtp(smtp) => smtp.send(message).await,
-            }
-        };
-        // lettre 0.11.23 panics on a blank line in the answer to EHLO.
-        let sent = AssertUnwindSafe(sending).catch_unwind().await;
-        sent.unwrap_or_else(|_| Err(transient("the mail library panicked")))
-    }
-}
-
-impl Files {
-    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let name = self.0.send(message.clone()).await.map_err(transient)?;
-        Ok(Receipt {
-            reply: format!("{name}.eml"),
+    pub fn files(dir: &Path, at_once: usize, clock: Clock) -> io::Result<Self> {
+        let relay = Relay::new("files", Carrier::files(dir)?, at_once, None);
+        Ok(Self {
+            relays: vec![relay],
+            clock,
         })
     }
-}
 
-fn transient(cause: impl Display) -> SendError {
-    SendError::Transient(cause.to_string())
-}
-
-/// Why the server did not take the mail, and whether the connection can carry the next one.
-struct Failure {
-    error: SendError,
-    still_listens: bool,
-}
-
-impl From<smtp::Error> for Failure {
-    fn from(error: smtp::Error) -> Failure {
-        let reply = error.status().map(u16::from);
-        // These say that we speak out of turn or have to sign in: nothing about this mail.
-        let of_session = matches!(reply, Some(503 | 530 | 534 | 535 | 538));
-        let said = error.to_string();
-        let permanent = error.is_permanent() && !of_session;
-        Failure {
-            error: if permanent {
-                SendError::Permanent(said)
-            } else {
-                SendError::Transient(said)
-            },
-            // 421 announces that the server hangs up (RFC 5321, 3.8).
-            still_listens: reply.is_some_and(|code| code != 421),
-        }
-    }
-}
-
-struct Idle {
-    connection: AsyncSmtpConnection,
-    since: Instant,
-}
-
-impl Smtp {
-    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let bytes = message.formatted();
-        let _permit = self.permits.acquire().await.map_err(transient)?;
-        match timeout(SEND_WITHIN, self.exchange(message.envelope(), &bytes)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(transient(format!("{} took longer than 60 s", self.server.host))),
-        }
-    }
-
-    async fn exchange(&self, envelope: &Envelope, bytes: &[u8]) -> Result<Receipt, SendError> {
-        let (mut connection, begun) = self.begin(envelope, bytes).await?;
-        let answer = match begun {
-            Ok(()) => finish(&mut connection, envelope, bytes).await,
-            Err(failure) => Err(failure),
+    /// Hands mail to the server at `url`.
+    pub fn smtp(url: &str, limits: Limits, clock: Clock) -> Result<Self, BadSmtpUrl> {
+        let none = Self {
+            relays: Vec::new(),
+            clock,
         };
-        match answer {
-            Ok(response) => {
-                self.park(connection);
-                Ok(Receipt {
-                    reply: said(&response),
-                })
-            }
-            Err(failure) => {
-                if failure.still_listens
-                    && let Ok(Ok(_)) = timeout(ANSWER_WITHIN, connection.command(Rset)).await
-                {
-                    self.park(connection);
-                }
-                Err(failure.error)
-            }
+        none.with("first", url, limits)
+    }
+
+    /// And to the one at `url` while the first cannot be reached.
+    pub fn or_else(self, url: &str, limits: Limits) -> Result<Self, BadSmtpUrl> {
+        self.with("fallback", url, limits)
+    }
+
+    fn with(mut self, name: &'static str, url: &str, limits: Limits) -> Result<Self, BadSmtpUrl> {
+        let carrier = Carrier::Smtp(Smtp::new(url, limits.patience)?);
+        let pace = limits.rate.map(|rate| Pace::new(rate, self.now()));
+        self.relays
+            .push(Relay::new(name, carrier, limits.connections, pace));
+        Ok(self)
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now().into()
+    }
+
+    /// How many of `wanted` messages may be leased: none while no relay is trusted, one where one is to be tried, and
+    /// not more than the rate allows.
+    pub fn ration(&self, lane: Priority, wanted: usize) -> usize {
+        let now = self.now();
+        match self.in_use(now) {
+            Some((relay, Passage::All)) => relay.ration(lane, wanted, now),
+            Some((relay, _)) => relay.ration(lane, wanted.min(1), now),
+            None => 0,
         }
     }
 
-    /// A connection on which the mail was announced, and how the server took that. A parked connection
-    /// that broke meanwhile is replaced: nothing of the mail went over it.
-    async fn begin(
-        &self,
-        envelope: &Envelope,
-        bytes: &[u8],
-    ) -> Result<(AsyncSmtpConnection, Result<(), Failure>), SendError> {
-        if let Some(mut connection) = self.take_idle().await {
-            let begun = announce(&mut connection, envelope, bytes).await;
-            match begun {
-                Err(Failure {
-                    still_listens: false, ..
-                }) => {}
-                begun => return Ok((connection, begun)),
-            }
-        }
-        // Even a 5xx is about us or the server here, not about the mail.
-        let connected = self.server.connect().await;
-        let mut connection =
-            connected.map_err(|cause| transient(format!("{}: {cause}", self.server.host)))?;
-        let begun = announce(&mut connection, envelope, bytes).await;
-        Ok((connection, begun))
-    }
-
-    /// The connection parked last, if one still stands.
-    async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
-        loop {
-            let Idle {
-                mut connection,
-                since,
-            } = self.idle.lock().pop()?;
-            if since.elapsed() <= TRUSTED_FOR {
-                return Some(connection);
-            }
-            if let Ok(true) = timeout(ANSWER_WITHIN, connection.test_connected()).await {
-                return Some(connection);
-            }
+    /// So many were leased: they count for the rate.
+    pub fn spend(&self, count: usize) {
+        let now = self.now();
+        if let Some((relay, _)) = self.in_use(now) {
+            relay.spend(count, now);
         }
     }
 
-    fn park(&self, connection: AsyncSmtpConnection) {
-        let mut idle = self.idle.lock();
-        idle.retain(|parked| parked.since.elapsed() <= KEPT_FOR);
-        idle.push(Idle {
-            connection,
-            since: Instant::now(),
-        });
+    /// The first relay that is wholly trusted, or else the first that is to be tried.
+    fn in_use(&self, now: Moment) -> Option<(&Relay, Passage)> {
+        let passages = || self.relays.iter().map(|relay| (relay, relay.passage(now)));
+        let trusted = passages().find(|(_, passage)| *passage == Passage::All);
+        trusted.or_else(|| passages().find(|(_, passage)| *passage == Passage::One))
     }
-}
 
-/// `MAIL FROM`.
-async fn announce(
-    connection: &mut AsyncSmtpConnection,
-    envelope: &Envelope,
-    bytes: &[u8],
-) -> Result<(), Failure> {
-    let mut parameters = Vec::new();
-    if !addresses_are_ascii(envelope) {
-        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            // As good as a 5xx: waiting does not teach the server (RFC 6531, 3.5).
-            let error = "the address is not ASCII, and the server does not offer SMTPUTF8".to_owned();
-            return Err(Failure {
-                error: SendError::Permanent(error),
-                still_listens: true,
-            });
+    /// A place on the first relay that is trusted.
+    pub fn enter(&self, lane: Priority) -> Entry<'_> {
+        let now = self.now();
+        let mut entries = self.relays.iter().map(|relay| relay.enter(lane, now));
+        let trusted = entries.find(|entry| !matches!(entry, Entry::Away));
+        trusted.unwrap_or(Entry::Away)
+    }
+
+    /// Hands one mail over.
+    pub async fn send(&self, mail: &Raw, place: Place<'_>) -> Result<Receipt, SendError> {
+        let mut sent = place.send(mail, || self.now()).await;
+        let begun = self.relays.iter().position(|relay| place.is_on(relay));
+        let lane = place.lane();
+        drop(place);
+        for relay in self.relays.iter().skip(begun.map_or(0, |begun| begun + 1)) {
+            if matches!(sent, Err(SendError::Unreachable(_)))
+                && let Entry::Go(next) = relay.enter(lane, self.now())
+            {
+                sent = next.send(mail, || self.now()).await;
+            }
         }
-        parameters.push(MailParameter::SmtpUtfEight);
+        sent
     }
-    if !bytes.is_ascii() {
-        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-    }
-    connection
-        .command(Mail::new(envelope.from().cloned(), parameters))
-        .await?;
-    Ok(())
-}
 
-/// `RCPT TO`, `DATA` and the mail. Not lettre's own `send`: that hangs up after every refusal.
-async fn finish(
-    connection: &mut AsyncSmtpConnection,
-    envelope: &Envelope,
-    bytes: &[u8],
-) -> Result<Response, Failure> {
-    for recipient in envelope.to() {
-        connection
-            .command(Rcpt::new(recipient.clone(), Vec::new()))
-            .await?;
+    /// Each relay with what is thought of it: 0 trusted, 1 being tried, 2 left alone.
+    pub fn grades(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        self.relays.iter().map(|relay| (relay.name, relay.grade()))
     }
-    let ready = connection.command(Data).await?;
-    if u16::from(ready.code()) != 354 {
-        // Whatever this server understood, it would read the mail as commands.
-        let error = transient(format!("the answer to DATA was `{}`", said(&ready)));
-        return Err(Failure {
-            error,
-            still_listens: false,
-        });
-    }
-    Ok(connection.message(bytes).await?)
-}
-
-fn said(response: &Response) -> String {
-    let lines: Vec<&str> = response.message().collect();
-    format!("{} {}", response.code(), lines.join(" "))
-}
-
-fn addresses_are_ascii(envelope: &Envelope) -> bool {
-    envelope
-        .to()
-        .iter()
-        .chain(envelope.from())
-        .all(|address| AsRef::<str>::as_ref(address).is_ascii())
 }
 
 #[cfg(test)]
@@ -310,15 +185,34 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use lettre::Message;
+
     use super::*;
 
-    fn message() -> Message {
+    fn message() -> Raw {
         let from = "desk@allclear.example".parse().unwrap();
-        Message::builder()
+        let message = Message::builder()
             .from(from)
             .to("ada@contoso.example".parse().unwrap())
             .body("Hello".to_owned())
-            .unwrap()
+            .unwrap();
+        Raw::of(&message)
+    }
+
+    fn smtp(url: &str) -> Transport {
+        let limits = Limits {
+            connections: 1,
+            patience: Duration::from_secs(10),
+            rate: None,
+        };
+        Transport::smtp(url, limits, Clock::standing_at(chrono::DateTime::UNIX_EPOCH)).unwrap()
+    }
+
+    async fn over(transport: &Transport) -> Result<Receipt, SendError> {
+        let Entry::Go(place) = transport.enter(Priority::Bulk) else {
+            panic!("no place");
+        };
+        transport.send(&message(), place).await
     }
 
     /// A server that greets the n-th connection with the first line of the n-th script (the last script
@@ -355,7 +249,7 @@ mod tests {
     }
 
     async fn send(url: &str) -> Result<Receipt, SendError> {
-        Transport::smtp(url, 1).unwrap().send(&message()).await
+        over(&smtp(url)).await
     }
 
     #[tokio::test]
@@ -403,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn a_blank_answer_to_ehlo_does_not_panic() {
         let (url, _) = server(&[&["220 hi", "250-hi\r\n250-   \r\n250 8BITMIME"]]);
-        assert!(matches!(send(&url).await, Err(SendError::Transient(_))));
+        assert!(matches!(send(&url).await, Err(SendError::Unreachable(_))));
     }
 
     #[tokio::test]
@@ -419,12 +313,9 @@ mod tests {
             "354 go",
             "250 taken",
         ]]);
-        let transport = Transport::smtp(&url, 1).unwrap();
-        assert!(matches!(
-            transport.send(&message()).await,
-            Err(SendError::Permanent(_))
-        ));
-        assert_eq!(transport.send(&message()).await.unwrap().reply, "250 taken");
+        let transport = smtp(&url);
+        assert!(matches!(over(&transport).await, Err(SendError::Permanent(_))));
+        assert_eq!(over(&transport).await.unwrap().reply, "250 taken");
         assert_eq!(connections.load(Ordering::SeqCst), 1);
     }
 
@@ -446,9 +337,9 @@ mod tests {
             ([THEN_CLOSES], 1100),
         ] {
             let (url, connections) = server(Box::leak(Box::new(scripts)));
-            let transport = Transport::smtp(&url, 1).unwrap();
+            let transport = smtp(&url);
             for sent in 1..=2 {
-                assert_eq!(&transport.send(&message()).await.unwrap().reply, "250 taken");
+                assert_eq!(&over(&transport).await.unwrap().reply, "250 taken");
                 assert_eq!(connections.load(Ordering::SeqCst), sent);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
@@ -456,10 +347,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_at_the_port_is_transient() {
+    async fn nobody_at_the_port_costs_the_mail_nothing() {
         let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for url in [format!("smtp://{unused}"), format!("smtps://{unused}")] {
-            assert!(matches!(send(&url).await, Err(SendError::Transient(_))), "{url}");
+            assert!(
+                matches!(send(&url).await, Err(SendError::Unreachable(_))),
+                "{url}"
+            );
         }
     }
 
@@ -468,7 +362,10 @@ mod tests {
         let (url, _) = server(&[&["220 hi", "250 hi", "250 ok", "250 ok", "354 go", "250 taken"]]);
         let host = url.trim_start_matches("smtp://");
         for url in [format!("{url}?tls=required"), format!("smtp://ada:secret@{host}")] {
-            assert!(matches!(send(&url).await, Err(SendError::Transient(_))), "{url}");
+            assert!(
+                matches!(send(&url).await, Err(SendError::Unreachable(_))),
+                "{url}"
+            );
         }
         assert!(send(&format!("{url}?tls=opportunistic")).await.is_ok());
     }
@@ -477,9 +374,9 @@ mod tests {
     async fn files_are_written_one_a_mail() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("made/here");
-        let transport = Transport::files(&dir).unwrap();
+        let transport = Transport::files(&dir, 1, Clock::standing_at(chrono::DateTime::UNIX_EPOCH)).unwrap();
         for _ in 0..3 {
-            let receipt = transport.send(&message()).await.unwrap();
+            let receipt = over(&transport).await.unwrap();
             assert!(
                 std::fs::read_to_string(dir.join(receipt.reply))
                     .unwrap()
@@ -495,9 +392,6 @@ mod tests {
             );
         }
         std::fs::remove_dir_all(&dir).unwrap();
-        assert!(matches!(
-            transport.send(&message()).await,
-            Err(SendError::Transient(_))
-        ));
+        assert!(matches!(over(&transport).await, Err(SendError::Transient(_))));
     }
 }

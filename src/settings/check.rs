@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use ipnet::IpNet;
@@ -61,6 +62,40 @@ impl Checker<'_> {
         default: u32,
     ) -> NonZeroU32 {
         NonZeroU32::new(self.number(name, value, default, 1_000_000)).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// A rate or another number that need not be limited.
+    pub fn limit(
+        &mut self,
+        name: (&'static str, &'static str),
+        value: Option<String>,
+        most: u32,
+    ) -> Option<NonZeroU32> {
+        self.take(
+            name,
+            value,
+            None,
+            &format!("`unlimited` or a whole number from 1 to {most}"),
+            |text| match text {
+                "unlimited" => Some(None),
+                number => number
+                    .parse()
+                    .ok()
+                    .filter(|n: &NonZeroU32| n.get() <= most)
+                    .map(Some),
+            },
+        )
+    }
+
+    /// A duration, as timers take it.
+    pub fn time_limit(
+        &mut self,
+        name: (&'static str, &'static str),
+        value: Option<String>,
+        default: Duration,
+    ) -> Duration {
+        let delta = self.duration(name, value, TimeDelta::from_std(default).unwrap_or_default());
+        delta.to_std().unwrap_or(default)
     }
 
     /// Certificate and key, both or neither.

@@ -277,6 +277,7 @@ const SEE_ALL: &[(&str, &str)] = &[
     ),
     ("cli/tenants.rs", "whoever runs a command has the database itself"),
     ("mail/dispatch.rs", "hands over everybody's mail"),
+    ("mail/sending.rs", "hands over everybody's mail"),
     ("worker.rs", "what is left to do is left by everybody"),
 ];
 

@@ -1130,8 +1130,9 @@ async fn a_requests_own_mail_goes_before_bulk() {
     stage.bob.files("Mail is down", &incident).await.created();
     while desk.running().worker.react().await.unwrap() == Step::Worked {}
     desk.running().worker.dispatch().await.unwrap();
-    assert_eq!(mails(desk, "bob@contoso.example", "[SR-").len(), 1);
-    assert_eq!(desk.mailbox.count(), 8);
+    let first = desk.mailbox.mails().remove(0);
+    assert_eq!(first.to, ["bob@contoso.example"]);
+    assert!(first.subject().starts_with("[SR-"));
     desk.drain().await;
 }
 
@@ -1173,7 +1174,7 @@ async fn what_a_dead_process_had_in_its_hands_is_sent_once_its_lease_has_run_out
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_in_the_middle_of_the_expansion_and_of_the_sending_forgets_nobody_and_repeats_nothing() {
-    let mut stage = long_stage_with(|settings| settings.mail_in_flight = 150).await;
+    let mut stage = long_stage_with(|settings| settings.mail_in_flight = 8).await;
     crowd(&stage.desk, "Fabrikam", 700).await;
     let incident = stage.incident().await;
     stage.desk.drain().await;

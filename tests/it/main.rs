@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout)]
 #![allow(missing_docs)]
 
+mod bad_relay;
 mod desk;
 mod mailbox;
 mod oidc;
@@ -32,6 +33,7 @@ mod mail;
 mod main_path;
 mod migrations;
 mod queues;
+mod relay;
 mod reports;
 mod requests;
 mod rights;

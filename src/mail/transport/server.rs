@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::io::{AsyncRead as _, AsyncWrite as _};
 use lettre::transport::smtp;
@@ -21,7 +22,10 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{BadSmtpUrl, CONNECT_WITHIN};
+use super::BadSmtpUrl;
+
+/// For an address of the host to answer.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// How to reach the server, and how to greet it.
 pub(super) struct Server {
@@ -187,7 +191,6 @@ impl AsyncWrite for ImplicitTls {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Transport;
     use super::*;
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
             "smtp://u:12?ret@mail",
             "smtp://u:%FF@mail",
         ] {
-            let error = Transport::smtp(url, 1)
+            let error = Server::parse(url)
                 .err()
                 .unwrap_or_else(|| panic!("{url}"))
                 .to_string();

@@ -38,7 +38,14 @@ impl Messages {
 }
 
 impl Render for Messages {
-    fn render(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {
+    fn render(&self, conn: &mut Connection, deliveries: &[Delivery]) -> Vec<Result<Content, Problem>> {
+        let words = |delivery| self.words(conn, delivery);
+        deliveries.iter().map(words).collect()
+    }
+}
+
+impl Messages {
+    fn words(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {
         match delivery.kind {
             DeliveryKind::IncidentOpened
             | DeliveryKind::IncidentUpdated

@@ -1,0 +1,224 @@
+//! Who has which message in hand: the queries of the dispatcher.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use super::model::{Delivery, DeliveryState, Priority};
+use super::store::{self, Address};
+use crate::db::schema::deliveries;
+use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId, lock};
+use crate::problem::Problem;
+
+/// Whether a message of this lane is due, or the lease of one has run out.
+pub fn any_due(conn: &mut Connection, lane: Priority, now: Moment) -> Result<bool, Problem> {
+    let due = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Pending))
+        .filter(deliveries::priority.eq(lane.rank()))
+        .filter(deliveries::next_attempt_at.le(now))
+        .select(deliveries::id);
+    if due.first::<DeliveryId>(conn).optional()?.is_some() {
+        return Ok(true);
+    }
+    let expired = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Leased))
+        .filter(deliveries::priority.eq(lane.rank()))
+        .filter(deliveries::lease_until.lt(now))
+        .select(deliveries::id);
+    Ok(expired.first::<DeliveryId>(conn).optional()?.is_some())
+}
+
+/// Whose the leased messages are, and until when.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    /// Whoever has them.
+    pub owner: EventId,
+    /// For so long, unless it is renewed.
+    pub lasts: TimeDelta,
+}
+
+/// Takes up to `most` messages of a lane that are due, and writes down that their recipients are told.
+///
+/// One process at a time takes of a lane, behind a lock: so two never wait for each other's rows. What a dead process had
+/// is taken once its lease has run out. Only the keys are read here: a row that cannot be read is dealt with alone.
+pub fn take(
+    conn: &mut Connection,
+    lane: Priority,
+    lease: Lease,
+    most: i64,
+    now: Moment,
+) -> Result<Vec<Address>, Problem> {
+    lock::exclusive(
+        conn,
+        lock::Key::named(&format!("leasing mail of rank {}", lane.rank())),
+    )?;
+    let expired = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Leased))
+        .filter(deliveries::priority.eq(lane.rank()))
+        .filter(deliveries::lease_until.lt(now));
+    diesel::update(expired)
+        .set((
+            deliveries::state.eq(DeliveryState::Pending),
+            deliveries::lease_owner.eq(None::<EventId>),
+            deliveries::lease_until.eq(None::<Moment>),
+        ))
+        .execute(conn)?;
+    let due: Vec<Address> = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Pending))
+        .filter(deliveries::priority.eq(lane.rank()))
+        .filter(deliveries::next_attempt_at.le(now))
+        .order((deliveries::priority, deliveries::next_attempt_at, deliveries::id))
+        .limit(most)
+        .select((deliveries::tenant_id, deliveries::id))
+        .load(conn)?;
+    if due.is_empty() {
+        return Ok(due);
+    }
+    let (tenants, ids) = keys(&due);
+    let taken = deliveries::table
+        .filter(deliveries::tenant_id.eq_any(tenants))
+        .filter(deliveries::id.eq_any(ids.clone()));
+    diesel::update(taken)
+        .set((
+            deliveries::state.eq(DeliveryState::Leased),
+            deliveries::lease_owner.eq(Some(lease.owner)),
+            deliveries::lease_until.eq(Some(now.plus(lease.lasts))),
+        ))
+        .execute(conn)?;
+    store::tell(conn, &ids, now)?;
+    Ok(due)
+}
+
+/// The tenants, each once, and the ids: both, so that shards and keys are used.
+fn keys(addresses: &[Address]) -> (Vec<TenantId>, Vec<DeliveryId>) {
+    let mut tenants: Vec<TenantId> = addresses.iter().map(|(tenant, _)| *tenant).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    (tenants, addresses.iter().map(|(_, id)| *id).collect())
+}
+
+/// These messages, in any order; those that are gone are missing.
+pub fn load(conn: &mut Connection, addresses: &[Address]) -> Result<Vec<Delivery>, Problem> {
+    let (tenants, ids) = keys(addresses);
+    Ok(deliveries::table
+        .filter(deliveries::tenant_id.eq_any(tenants))
+        .filter(deliveries::id.eq_any(ids))
+        .select(Delivery::as_select())
+        .load(conn)?)
+}
+
+/// Keeps the messages of a living owner its own.
+pub fn renew(conn: &mut Connection, owner: EventId, until: Moment) -> Result<usize, Problem> {
+    let own = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Leased))
+        .filter(deliveries::lease_owner.eq(owner));
+    Ok(diesel::update(own)
+        .set(deliveries::lease_until.eq(Some(until)))
+        .execute(conn)?)
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Handed over.
+    Sent,
+    /// Tried, to be tried again.
+    Retry(Moment, String),
+    /// Given up.
+    Failed(String),
+    /// Not tried: given back as it was.
+    Returned,
+    /// Not tried, and not to be before then.
+    Held(Moment),
+}
+
+/// Marks what became of messages, where they are still `owner`'s: all that were sent or given back in one statement each.
+pub fn mark(
+    conn: &mut Connection,
+    owner: EventId,
+    outcomes: &[(Address, Outcome)],
+    now: Moment,
+) -> Result<(), Problem> {
+    let all = |wanted: &Outcome| -> Vec<Address> {
+        let of = outcomes.iter().filter(|(_, outcome)| outcome == wanted);
+        of.map(|(address, _)| *address).collect()
+    };
+    for outcome in [Outcome::Sent, Outcome::Returned] {
+        mark_all(conn, owner, &all(&outcome), &outcome, now)?;
+    }
+    for (address, outcome) in outcomes {
+        if !matches!(outcome, Outcome::Sent | Outcome::Returned) {
+            mark_all(conn, owner, &[*address], outcome, now)?;
+        }
+    }
+    Ok(())
+}
+
+fn mark_all(
+    conn: &mut Connection,
+    owner: EventId,
+    addresses: &[Address],
+    outcome: &Outcome,
+    now: Moment,
+) -> Result<(), Problem> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let (tenants, ids) = keys(addresses);
+    let (state, tries, next, sent_at) = match outcome {
+        Outcome::Sent => (DeliveryState::Sent, 1, None, Some(now)),
+        Outcome::Retry(at, _) => (DeliveryState::Pending, 1, Some(*at), None),
+        Outcome::Failed(_) => (DeliveryState::Failed, 1, None, None),
+        Outcome::Returned => (DeliveryState::Pending, 0, None, None),
+        Outcome::Held(at) => (DeliveryState::Pending, 0, Some(*at), None),
+    };
+    // What was not tried has nothing new to say.
+    let error = match outcome {
+        Outcome::Sent => Some(None),
+        Outcome::Retry(_, error) | Outcome::Failed(error) => Some(Some(error.as_str())),
+        Outcome::Returned | Outcome::Held(_) => None,
+    };
+    let own = deliveries::table
+        .filter(deliveries::tenant_id.eq_any(tenants))
+        .filter(deliveries::id.eq_any(ids))
+        .filter(deliveries::state.eq(DeliveryState::Leased))
+        .filter(deliveries::lease_owner.eq(owner));
+    diesel::update(own)
+        .set((
+            deliveries::state.eq(state),
+            deliveries::attempts.eq(deliveries::attempts + tries),
+            next.map(|at| deliveries::next_attempt_at.eq(at)),
+            error.map(|error| deliveries::error.eq(error)),
+            deliveries::sent_at.eq(sent_at),
+            deliveries::lease_owner.eq(None::<EventId>),
+            deliveries::lease_until.eq(None::<Moment>),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Gives back everything that is leased, by whomever: only where no other process can be alive.
+pub fn release_all(conn: &mut Connection) -> Result<usize, Problem> {
+    let leased = deliveries::table.filter(deliveries::state.eq(DeliveryState::Leased));
+    Ok(diesel::update(leased)
+        .set((
+            deliveries::state.eq(DeliveryState::Pending),
+            deliveries::lease_owner.eq(None::<EventId>),
+            deliveries::lease_until.eq(None::<Moment>),
+        ))
+        .execute(conn)?)
+}
+
+/// How many messages of a lane wait, and how long the first of those that are due has been due.
+pub fn queue(conn: &mut Connection, lane: Priority, now: Moment) -> Result<(i64, TimeDelta), Problem> {
+    let pending = deliveries::table
+        .filter(deliveries::state.eq(DeliveryState::Pending))
+        .filter(deliveries::priority.eq(lane.rank()));
+    let depth: i64 = pending.count().get_result(conn)?;
+    let first: Option<Moment> = pending
+        .order(deliveries::next_attempt_at)
+        .select(deliveries::next_attempt_at)
+        .first(conn)
+        .optional()?;
+    let age = first.map_or(TimeDelta::zero(), |first| now.since(first).max(TimeDelta::zero()));
+    Ok((depth, age))
+}
