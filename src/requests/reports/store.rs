@@ -198,9 +198,9 @@ pub struct Wanted<'a> {
     pub filed_by: Moment,
 }
 
-/// Events with their requests; of what is sealed, or of what is not.
+/// Which events are wanted; of what is sealed, or of what is not.
 macro_rules! events_of {
-    ($wanted:expr, $sealed:expr, $selected:expr) => {{
+    ($wanted:expr, $sealed:expr) => {{
         let Wanted {
             kinds,
             span,
@@ -208,11 +208,7 @@ macro_rules! events_of {
         } = $wanted;
         let (first, after) = ids::<EventNoun>(span);
         let younger = SubjectId::first_at(filed_by.plus(TimeDelta::milliseconds(1)));
-        let its = service_requests::tenant_id
-            .eq(events::tenant_id)
-            .and(service_requests::id.eq(events::subject_id));
         events::table
-            .inner_join(service_requests::table.on(its))
             .filter(events::kind.eq_any(kinds.to_vec()))
             .filter(events::id.ge(first))
             .filter(events::id.lt(after))
@@ -220,6 +216,17 @@ macro_rules! events_of {
             .filter(events::at.lt(span.to))
             .filter(events::subject_id.lt(younger))
             .filter($sealed)
+    }};
+}
+
+/// Sealed events with their requests.
+macro_rules! sealed {
+    ($wanted:expr, $selected:expr) => {{
+        let its = service_requests::tenant_id
+            .eq(events::tenant_id)
+            .and(service_requests::id.eq(events::subject_id));
+        events_of!($wanted, events::chain_seq.is_not_null())
+            .inner_join(service_requests::table.on(its))
             .select($selected)
     }};
 }
@@ -240,40 +247,75 @@ pub fn happened(
     wanted: Wanted<'_>,
     mut show: impl FnMut(&Happened) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let mut fresh: HashSet<EventId> = HashSet::new();
-    let mut each = |row: Happened| {
-        fresh.insert(row.id);
-        show(&row)
-    };
-    each_row!(
-        conn,
-        Happened,
-        events_of!(wanted, events::chain_seq.is_null(), happened!()),
-        each
-    );
-    let mut each = |row: Happened| match fresh.contains(&row.id) {
+    let mut known: HashSet<EventId> = HashSet::new();
+    for (event, _) in fresh(conn, wanted)? {
+        known.insert(event.id);
+        show(&event)?;
+    }
+    let mut each = |row: Happened| match known.contains(&row.id) {
         true => Ok(()),
         false => show(&row),
     };
-    each_row!(
-        conn,
-        Happened,
-        events_of!(wanted, events::chain_seq.is_not_null(), happened!()),
-        each
-    );
+    each_row!(conn, Happened, sealed!(wanted, happened!()), each);
     Ok(())
 }
 
 /// The same with what each event says: for kinds of which there are few.
 pub fn told(conn: &mut Connection, wanted: Wanted<'_>) -> Result<Vec<(Happened, Json)>, Problem> {
-    let said = || (happened!(), events::data);
-    let mut rows: Vec<(Happened, Json)> =
-        on_each!(conn, conn => events_of!(wanted, events::chain_seq.is_null(), said()).load(conn))?;
-    let fresh: HashSet<EventId> = rows.iter().map(|row| row.0.id).collect();
+    let mut rows = fresh(conn, wanted)?;
+    let known: HashSet<EventId> = rows.iter().map(|row| row.0.id).collect();
     let sealed: Vec<(Happened, Json)> =
-        on_each!(conn, conn => events_of!(wanted, events::chain_seq.is_not_null(), said()).load(conn))?;
-    rows.extend(sealed.into_iter().filter(|row| !fresh.contains(&row.0.id)));
+        on_each!(conn, conn => sealed!(wanted, (happened!(), events::data)).load(conn))?;
+    rows.extend(sealed.into_iter().filter(|row| !known.contains(&row.0.id)));
     Ok(rows)
+}
+
+/// An event that is not sealed yet, without its request.
+type Fresh = (EventId, EventKind, Moment, i32, (TenantId, SubjectId), Json);
+
+/// What is not sealed yet. The events first and then their requests: in one query, SQLite would look for the events of
+/// every request there is.
+fn fresh(conn: &mut Connection, wanted: Wanted<'_>) -> Result<Vec<(Happened, Json)>, Problem> {
+    let subject = (events::tenant_id, events::subject_id);
+    let selected = (
+        events::id,
+        events::kind,
+        events::at,
+        events::seq,
+        subject,
+        events::data,
+    );
+    let rows: Vec<Fresh> = events_of!(wanted, events::chain_seq.is_null())
+        .select(selected)
+        .load(conn)?;
+    let whose: Vec<Whose> = rows.iter().map(|row| (row.4.0, row.4.1.of())).collect();
+    let places = places(conn, &whose)?;
+    let happened = |(id, kind, at, seq, (tenant, subject), data): Fresh| {
+        let place = places.get(&(tenant, subject.of()))?.clone();
+        let event = Happened {
+            id,
+            kind,
+            at,
+            seq,
+            place,
+        };
+        Some((event, data))
+    };
+    Ok(rows.into_iter().filter_map(happened).collect())
+}
+
+/// Where these requests are now.
+fn places(conn: &mut Connection, wanted: &[Whose]) -> Result<HashMap<Whose, Place>, Problem> {
+    let mut places = HashMap::new();
+    for chunk in wanted.chunks(CHUNK) {
+        let ids: Vec<RequestId> = chunk.iter().map(|whose| whose.1).collect();
+        let found: Vec<Place> = service_requests::table
+            .filter(service_requests::id.eq_any(ids))
+            .select(place!())
+            .load(conn)?;
+        places.extend(found.into_iter().map(|place| (place.whose(), place)));
+    }
+    Ok(places)
 }
 
 /// How many requests of a queue are open, by status and severity.
