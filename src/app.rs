@@ -39,7 +39,7 @@ use crate::identity::tokens::Tokens;
 use crate::identity::{self, Door, Remembered};
 use crate::journal::ChainKey;
 use crate::mail::transport::Transport;
-use crate::mail::{self, Dispatcher};
+use crate::mail::{self, Dispatcher, Rehearsal, Render};
 use crate::notify::messages::Messages;
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
@@ -125,9 +125,7 @@ pub async fn prepare(settings: &Settings, clock: &Clock) -> Result<Ground, Probl
 /// Starts a server and its background.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Problem> {
     let mut running = open(settings, clock).await?;
-    running.loops = running
-        .worker
-        .start(&running.bell, &running.traffic, &running.stop.subscribe());
+    running.begin();
     Ok(running)
 }
 
@@ -150,7 +148,8 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     }
     let bell = Bell::default();
     let transport = transport(&settings)?;
-    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone()));
+    let messages: Arc<dyn Render> = Arc::new(Messages::new(&settings.public_url, secret.clone()));
+    let rehearsal = Rehearsal::new(Arc::clone(&messages), Arc::new(notify::audience::Everybody));
     let dispatcher = Dispatcher::new(db.clone(), clock.clone(), transport, messages, &settings);
     let worker = Worker::new(
         db.clone(),
@@ -159,10 +158,19 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         tokens.keys().clone(),
         chain_key(&secret),
         settings.reopen_window,
+        settings.mail_grace,
     );
     let (stop, _) = watch::channel(false);
     let traffic = Traffic::default();
-    let (server, url) = listen(&settings, &clock, &db, &tokens, (&bell, &traffic), &secret)?;
+    let (server, url) = listen(
+        &settings,
+        &clock,
+        &db,
+        &tokens,
+        (&bell, &traffic),
+        &secret,
+        rehearsal,
+    )?;
     tracing::info!(url, engine = db.engine(), "serving");
     Ok(Running {
         url,
@@ -192,6 +200,7 @@ fn listen(
     tokens: &Tokens,
     (bell, traffic): (&Bell, &Traffic),
     secret: &Secret,
+    rehearsal: Rehearsal,
 ) -> Result<(actix_web::dev::Server, String), Problem> {
     let registry = Registry::new();
     let counts = web::Data::new(Counts::new(&registry).map_err(Problem::internal)?);
@@ -210,6 +219,7 @@ fn listen(
     let policy = web::Data::new(Policy::of(settings));
     let issuers = web::Data::new(identity::sso::Issuers::new(clock.get_ref().clone())?);
     let secret = web::Data::new(secret.clone());
+    let rehearsal = web::Data::new(rehearsal);
     let limits = web::Data::new(Limits::new(settings.rate_limit, settings.refusal_limit, &clock));
     let origins = settings.allowed_origins.clone();
     let failed =
@@ -247,6 +257,7 @@ fn listen(
             .app_data(policy.clone())
             .app_data(issuers.clone())
             .app_data(secret.clone())
+            .app_data(rehearsal.clone())
             .app_data(limits.clone())
             .app_data(web::PayloadConfig::new(body::LIMIT))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("such id").into()))
@@ -310,6 +321,13 @@ fn cors(origins: &[String]) -> Cors {
 }
 
 impl Running {
+    /// Starts the background of a server that was opened without.
+    pub fn begin(&mut self) {
+        self.loops = self
+            .worker
+            .start(&self.bell, &self.traffic, &self.stop.subscribe());
+    }
+
     /// Serves until Ctrl-C or SIGTERM, then stops.
     pub async fn wait(self) {
         let terminated = async {
@@ -448,7 +466,7 @@ fn desk_numbers(conn: &mut Connection, now: crate::db::Moment) -> Result<Vec<(&'
         ("overdue_marks", marks),
         ("overdue_marks_seconds", late),
         ("coverage_findings", queues::findings::count(conn)?),
-        ("told_without_end", notify::audience::told_without_end(conn)?),
+        ("told_without_end", mail::told::count_without_end(conn, now)?),
     ])
 }
 

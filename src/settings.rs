@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use check::{Checker, duration, each, network, origin, url_of, workers};
+use check::{Checker, duration, each, network, origin, pause, url_of, workers};
 
 use crate::db::Location;
 
@@ -92,6 +92,8 @@ given! {
     mail_in_flight "ALLCLEAR_MAIL_IN_FLIGHT";
     /// How long a message is tried before it fails [default: 3days]
     mail_deadline "ALLCLEAR_MAIL_DEADLINE";
+    /// How long after an event of an incident its mail leaves; a reopening meanwhile withdraws it [default: 0s]
+    mail_grace "ALLCLEAR_MAIL_GRACE";
     /// Threads that serve HTTP [default: one for each core]
     http_workers "ALLCLEAR_HTTP_WORKERS";
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
@@ -175,6 +177,8 @@ pub struct Settings {
     pub mail_in_flight: usize,
     /// After this long a message fails.
     pub mail_deadline: TimeDelta,
+    /// So long after an event its status mail leaves.
+    pub mail_grace: TimeDelta,
     /// Threads that serve HTTP.
     pub http_workers: Option<usize>,
     /// Networks of proxies whose X-Forwarded-For is believed.
@@ -415,6 +419,13 @@ impl Settings {
                 ("mail-deadline", "ALLCLEAR_MAIL_DEADLINE"),
                 given.mail_deadline,
                 TimeDelta::days(3),
+            ),
+            mail_grace: check.take(
+                ("mail-grace", "ALLCLEAR_MAIL_GRACE"),
+                given.mail_grace,
+                TimeDelta::zero(),
+                "a duration from 0s to 1day",
+                pause,
             ),
             http_workers: check.take(
                 ("http-workers", "ALLCLEAR_HTTP_WORKERS"),

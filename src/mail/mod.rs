@@ -3,18 +3,30 @@
 
 pub mod api;
 pub mod backoff;
+pub mod broadcasts;
 pub mod custody;
 pub mod dispatch;
 pub mod message;
 mod model;
+mod rehearsal;
 pub mod store;
+mod superseding;
+pub mod told;
 pub mod transport;
+pub mod truths;
+mod view;
+pub mod withdrawal;
 
 pub use dispatch::{Content, Dispatcher, Render};
 pub use model::{
-    Broadcast, BroadcastKind, BroadcastState, BroadcastView, Delivery, DeliveryKind, DeliveryState,
-    DeliveryView, Phase, Priority, Recipient,
+    Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Phase, Place, Priority,
+    Reason, Recipient,
 };
+
+pub use rehearsal::{Audience, Rehearsal};
+pub use superseding::concerns_untold;
+
+pub use view::{BroadcastView, DeliveryView};
 
 /// What a background step found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ mod architecture;
 mod audit;
 mod audit_story;
 mod bad_input;
+mod broadcasts;
 mod chain;
 mod command_line;
 mod custody;
