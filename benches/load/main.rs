@@ -1,8 +1,8 @@
-//! A desk under load: how fast agents claim, how late marks are, how long reports take. `scripts/bench/load` runs it.
+//! A desk under load: how fast agents claim, how late marks are, how long reports and resolves take. `scripts/bench/load` runs it.
 //!
 //! `cargo bench --bench load -- ENGINE WHAT [REQUESTS]`: `ENGINE` is `sqlite` or `postgres` (then
-//! `ALLCLEAR_TEST_POSTGRES` names a server), `WHAT` is `claims`, `marks` or `reports`. The server runs in this process,
-//! with its background; its rows are made past it, from a request that was filed over the API.
+//! `ALLCLEAR_TEST_POSTGRES` names a server), `WHAT` is `claims`, `fanout`, `marks` or `reports`. The server runs in this
+//! process, with its background; its rows are made past it, from a request that was filed over the API.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -15,6 +15,7 @@
 
 mod claims;
 mod desk;
+mod fanout;
 mod fill;
 mod marks;
 mod reports;
@@ -35,9 +36,10 @@ async fn main() {
     let requests = rest.first().map(|count| count.parse().unwrap());
     match what.as_str() {
         "claims" => claims::measure(Desk::open(engine).await, requests.unwrap_or(100_000)).await,
+        "fanout" => fanout::measure(Desk::open_still(engine).await, requests.unwrap_or(100_000)).await,
         "marks" => marks::measure(Desk::open(engine).await, requests.unwrap_or(100_000)).await,
         "reports" => reports::measure(Desk::open(engine).await, requests.unwrap_or(1_000_000)).await,
-        _ => panic!("{what} is none of claims, marks, reports"),
+        _ => panic!("{what} is none of claims, fanout, marks, reports"),
     }
 }
 
