@@ -41,7 +41,7 @@ use crate::identity::{self, Door, Remembered};
 use crate::journal::ChainKey;
 use crate::mail::meters::Meters;
 use crate::mail::transport::{self, Transport};
-use crate::mail::{self, Dispatcher};
+use crate::mail::{self, Dispatcher, Rehearsal, Render};
 use crate::notify::messages::Messages;
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
@@ -127,9 +127,7 @@ pub async fn prepare(settings: &Settings, clock: &Clock) -> Result<Ground, Probl
 /// Starts a server and its background.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Problem> {
     let mut running = open(settings, clock).await?;
-    running.loops = running
-        .worker
-        .start(&running.bell, &running.traffic, &running.stop.subscribe());
+    running.begin();
     Ok(running)
 }
 
@@ -152,7 +150,9 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     }
     let bell = Bell::default();
     let registry = Registry::new();
-    let dispatcher = dispatcher(&settings, (&db, &clock), &secret, &registry)?;
+    let messages: Arc<dyn Render> = Arc::new(Messages::new(&settings.public_url, secret.clone()));
+    let rehearsal = Rehearsal::new(Arc::clone(&messages), Arc::new(notify::audience::Everybody));
+    let dispatcher = dispatcher(&settings, (&db, &clock), messages, &registry)?;
     let numbers = Metrics::new(registry, Arc::clone(&dispatcher))?;
     let worker = Worker::new(
         db.clone(),
@@ -161,6 +161,7 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         tokens.keys().clone(),
         chain_key(&secret),
         settings.reopen_window,
+        settings.mail_grace,
     );
     let (stop, _) = watch::channel(false);
     let traffic = Traffic::default();
@@ -171,6 +172,7 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         &tokens,
         (&bell, &traffic, numbers),
         &secret,
+        rehearsal,
     )?;
     tracing::info!(url, engine = db.engine(), "serving");
     Ok(Running {
@@ -201,6 +203,7 @@ fn listen(
     tokens: &Tokens,
     (bell, traffic, numbers): (&Bell, &Traffic, Metrics),
     secret: &Secret,
+    rehearsal: Rehearsal,
 ) -> Result<(actix_web::dev::Server, String), Problem> {
     let counts = web::Data::new(Counts::new(&numbers.registry).map_err(Problem::internal)?);
     let document = document();
@@ -218,6 +221,7 @@ fn listen(
     let policy = web::Data::new(Policy::of(settings));
     let issuers = web::Data::new(identity::sso::Issuers::new(clock.get_ref().clone())?);
     let secret = web::Data::new(secret.clone());
+    let rehearsal = web::Data::new(rehearsal);
     let limits = web::Data::new(Limits::new(settings.rate_limit, settings.refusal_limit, &clock));
     let origins = settings.allowed_origins.clone();
     let failed =
@@ -255,6 +259,7 @@ fn listen(
             .app_data(policy.clone())
             .app_data(issuers.clone())
             .app_data(secret.clone())
+            .app_data(rehearsal.clone())
             .app_data(limits.clone())
             .app_data(web::PayloadConfig::new(body::LIMIT))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("such id").into()))
@@ -318,6 +323,13 @@ fn cors(origins: &[String]) -> Cors {
 }
 
 impl Running {
+    /// Starts the background of a server that was opened without.
+    pub fn begin(&mut self) {
+        self.loops = self
+            .worker
+            .start(&self.bell, &self.traffic, &self.stop.subscribe());
+    }
+
     /// Serves until Ctrl-C or SIGTERM, then stops.
     pub async fn wait(self) {
         let terminated = async {
@@ -351,10 +363,9 @@ impl Running {
 fn dispatcher(
     settings: &Settings,
     (db, clock): (&Db, &Clock),
-    secret: &Secret,
+    messages: Arc<dyn Render>,
     registry: &Registry,
 ) -> Result<Arc<Dispatcher>, Problem> {
-    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone()));
     let meters = Meters::new(registry).map_err(Problem::internal)?;
     let transport = transport(settings, clock.clone())?;
     let base = (db.clone(), clock.clone());
@@ -527,7 +538,7 @@ fn desk_numbers(conn: &mut Connection, now: Moment) -> Result<Vec<(&'static str,
         ("overdue_marks", marks),
         ("overdue_marks_seconds", late),
         ("coverage_findings", queues::findings::count(conn)?),
-        ("told_without_end", notify::audience::told_without_end(conn)?),
+        ("told_without_end", mail::told::count_without_end(conn, now)?),
     ])
 }
 

@@ -58,6 +58,8 @@ codes! {
     TransitionNotAllowed   "transition-not-allowed"   409 "the state does not allow this";
     TenantNotAffected      "tenant-not-affected"      409 "the incident does not affect the tenant";
     IncidentNotActive      "incident-not-active"      409 "the incident is not active";
+    TenantsNotCovered      "tenants-not-covered"      409 "the other incident does not affect every tenant that would move";
+    EndIsOwed              "end-is-owed"              409 "whoever was told it began is told that it ended";
     RoutingNotConfigured   "routing-not-configured"   409 "there are no routing rules yet";
     NotOnDuty              "not-on-duty"              409 "the agent is not on duty in this queue";
     NotAvailable           "not-available"            409 "the agent is away";

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use check::{Checker, duration, each, network, origin, url_of, workers};
+use check::{Checker, duration, each, network, origin, pause, url_of, workers};
 
 use crate::db::Location;
 
@@ -102,6 +102,8 @@ given! {
     mail_rate_per_domain "ALLCLEAR_MAIL_RATE_PER_DOMAIN";
     /// Messages under way to a domain at a time, of each process, or `unlimited` [default: unlimited]
     mail_connections_per_domain "ALLCLEAR_MAIL_CONNECTIONS_PER_DOMAIN";
+    /// How long after an event of an incident its mail leaves; a reopening meanwhile withdraws it [default: 0s]
+    mail_grace "ALLCLEAR_MAIL_GRACE";
     /// Threads that serve HTTP [default: one for each core]
     http_workers "ALLCLEAR_HTTP_WORKERS";
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
@@ -195,6 +197,8 @@ pub struct Settings {
     pub mail_rate_per_domain: Option<NonZeroU32>,
     /// Messages under way to a domain.
     pub mail_connections_per_domain: Option<usize>,
+    /// So long after an event its status mail leaves.
+    pub mail_grace: TimeDelta,
     /// Threads that serve HTTP.
     pub http_workers: Option<usize>,
     /// Networks of proxies whose X-Forwarded-For is believed.
@@ -464,6 +468,13 @@ impl Settings {
                     1000,
                 )
                 .and_then(|most| usize::try_from(most.get()).ok()),
+            mail_grace: check.take(
+                ("mail-grace", "ALLCLEAR_MAIL_GRACE"),
+                given.mail_grace,
+                TimeDelta::zero(),
+                "a duration from 0s to 1day",
+                pause,
+            ),
             http_workers: check.take(
                 ("http-workers", "ALLCLEAR_HTTP_WORKERS"),
                 given.http_workers,

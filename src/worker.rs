@@ -41,6 +41,8 @@ const SEALED_AT_ONCE: usize = 50;
 const TIME: Duration = Duration::from_millis(500);
 /// How many transactions of marks make a step.
 const MARKED_AT_ONCE: usize = 20;
+/// How many transactions of withdrawals make a step.
+const WITHDRAWN_AT_ONCE: usize = 20;
 /// How often what has grown old is swept up.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -53,6 +55,7 @@ pub struct Worker {
     keys: Keys,
     chain: ChainKey,
     reopen_window: Option<TimeDelta>,
+    mail_grace: TimeDelta,
 }
 
 impl Worker {
@@ -64,6 +67,7 @@ impl Worker {
         keys: Keys,
         chain: ChainKey,
         reopen_window: Option<TimeDelta>,
+        mail_grace: TimeDelta,
     ) -> Self {
         Self {
             db,
@@ -72,6 +76,7 @@ impl Worker {
             keys,
             chain,
             reopen_window,
+            mail_grace,
         }
     }
 
@@ -93,9 +98,13 @@ impl Worker {
     ///
     /// What there is to do is read first, in one go and without the writer: most of the time it is nothing.
     async fn follow_up(&self) -> Result<Step, Problem> {
-        let now = self.now();
+        let (now, grace) = (self.now(), self.mail_grace);
         let waiting = self.db.read(Scope::of_system(), Waiting::look).await?;
         let mut steps = Vec::new();
+        // First what is not to leave any more.
+        if let Some((broadcast, reason)) = waiting.withdrawal {
+            steps.push(self.withdraw(broadcast, reason).await);
+        }
         if waiting.own_mail {
             steps.push(
                 self.db
@@ -117,7 +126,7 @@ impl Worker {
             steps.push(
                 self.db
                     .write(Scope::of_system(), move |conn| {
-                        audience::step(conn, broadcast, now)
+                        audience::step(conn, broadcast, grace, now)
                     })
                     .await,
             );
@@ -126,12 +135,23 @@ impl Worker {
             let finished = self
                 .db
                 .write(Scope::of_system(), move |conn| {
-                    mail::store::finish_broadcasts(conn, now)
+                    mail::broadcasts::finish(conn, now)
                 })
                 .await;
             steps.push(finished.map(|count| if count > 0 { Step::Worked } else { Step::Idle }));
         }
         turns(steps)
+    }
+
+    /// Withdraws what is unsent of a broadcast. Much at a time: meanwhile the dispatcher sends it.
+    async fn withdraw(&self, broadcast: EventId, reason: mail::Reason) -> Result<Step, Problem> {
+        for _ in 0..WITHDRAWN_AT_ONCE {
+            let step = move |conn: &mut Connection| mail::withdrawal::step(conn, broadcast, reason);
+            if self.db.write(Scope::of_system(), step).await? == Step::Idle {
+                break;
+            }
+        }
+        Ok(Step::Worked)
     }
 
     /// What is due: clocks follow other terms, warnings and breaches are made, promises of updates run out. In a loop of
@@ -365,6 +385,7 @@ enum Duty {
 
 /// What there is to react to.
 struct Waiting {
+    withdrawal: Option<(EventId, mail::Reason)>,
     own_mail: bool,
     staff: bool,
     cascade: Option<IncidentId>,
@@ -375,11 +396,12 @@ struct Waiting {
 impl Waiting {
     fn look(conn: &mut Connection) -> Result<Self, Problem> {
         Ok(Self {
+            withdrawal: mail::withdrawal::next(conn)?,
             own_mail: journal::any_unread(conn, Reader::Notify)?,
             staff: journal::any_unread(conn, Reader::Queues)?,
             cascade: cascade::next(conn)?,
-            broadcasts: mail::store::unexpanded(conn, 4)?,
-            sent: !mail::store::sent_out(conn)?.is_empty(),
+            broadcasts: mail::broadcasts::unexpanded(conn, 4)?,
+            sent: !mail::broadcasts::sent_out(conn)?.is_empty(),
         })
     }
 }

@@ -63,6 +63,15 @@ impl User {
         Some(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
+    /// The status of the answer.
+    pub async fn status(&self, method: Method, path: &str, body: &Value) -> u16 {
+        let call = self.http.request(method, format!("{}{path}", self.url));
+        let answer = call.bearer_auth(&self.token).json(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        answer.bytes().await.unwrap();
+        status
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> Value {
         self.call(Method::POST, path, Some(&body))
             .await
@@ -114,11 +123,18 @@ fn settings(engine: &str, dir: &tempfile::TempDir) -> Settings {
 
 impl Desk {
     pub async fn open(engine: &str) -> Self {
+        let mut desk = Self::open_still(engine).await;
+        desk.running.as_mut().unwrap().begin();
+        desk
+    }
+
+    /// Without the background: the measure steps it.
+    pub async fn open_still(engine: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(engine, &dir);
         let location = settings.database.clone();
-        let running = app::start(settings.clone(), Clock::system()).await.unwrap();
+        let running = app::open(settings.clone(), Clock::system()).await.unwrap();
         let stranger = User::new(&running.url, String::new(), String::new());
         let form = json!({"email": "operator@bench.example", "password": PASSWORD});
         let session = stranger.post("/v1/auth/login", form).await;
@@ -159,6 +175,11 @@ impl Desk {
             settings,
             _dir: dir,
         }
+    }
+
+    /// The server.
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
     }
 
     /// Stops the server; its data stay.

@@ -1,9 +1,9 @@
-//! A desk under load: how fast agents claim, how late marks are, how long reports take, how fast mail leaves.
+//! A desk under load: how fast agents claim, how late marks are, how long reports and resolves take, how fast mail leaves.
 //! `scripts/bench/load` and `scripts/bench/mail` run it.
 //!
 //! `cargo bench --bench load -- ENGINE WHAT [REQUESTS]`: `ENGINE` is `sqlite` or `postgres` (then
-//! `ALLCLEAR_TEST_POSTGRES` names a server), `WHAT` is `claims`, `marks`, `reports` or
-//! `mail` (then `REQUESTS` are messages, and where `smtp-sink` listens and what `smtp-source` is called follow). The server runs in this process,
+//! `ALLCLEAR_TEST_POSTGRES` names a server), `WHAT` is `claims`, `fanout`, `marks`, `reports` or `mail` (then `REQUESTS` are
+//! messages, and where `smtp-sink` listens and what `smtp-source` is called follow). The server runs in this process,
 //! with its background; its rows are made past it, from a request that was filed over the API.
 #![allow(
     missing_docs,
@@ -17,6 +17,7 @@
 
 mod claims;
 mod desk;
+mod fanout;
 mod fill;
 mod mail;
 mod marks;
@@ -38,6 +39,7 @@ async fn main() {
     let requests = rest.first().map(|count| count.parse().unwrap());
     match what.as_str() {
         "claims" => claims::measure(Desk::open(engine).await, requests.unwrap_or(100_000)).await,
+        "fanout" => fanout::measure(Desk::open_still(engine).await, requests.unwrap_or(100_000)).await,
         "marks" => marks::measure(Desk::open(engine).await, requests.unwrap_or(100_000)).await,
         "reports" => reports::measure(Desk::open(engine).await, requests.unwrap_or(1_000_000)).await,
         "mail" => {
@@ -46,7 +48,7 @@ async fn main() {
             };
             mail::measure(Desk::open(engine).await, requests.unwrap_or(20_000), sink, source).await;
         }
-        _ => panic!("{what} is none of claims, marks, reports, mail"),
+        _ => panic!("{what} is none of claims, fanout, marks, reports, mail"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod client;
 mod demo;
+mod doctor;
 mod host;
 mod replay;
 mod simulate;
@@ -52,6 +53,8 @@ enum Command {
     Tenants(tenants::TenantsArgs),
     /// Look after the audit
     Audit(audit::AuditArgs),
+    /// Ask whether what must always be so of the data is so; servers may run meanwhile
+    Doctor(doctor::DoctorArgs),
     /// Mint an access token for somebody, for development
     Token(TokenArgs),
 }
@@ -126,6 +129,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         },
         Command::Tenants(args) => tenants::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Token(args) => token(args).await,
     }
 }

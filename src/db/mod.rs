@@ -249,6 +249,24 @@ impl Db {
     }
 }
 
+/// A connection that only reads, to a database that others may be using; of an installation that exists.
+pub fn open_to_read(location: &Location, work_url: Option<&str>) -> Result<Connection, Problem> {
+    let target = match (location, work_url) {
+        (Location::Sqlite(path), _) if !path.exists() => {
+            return Err(Problem::not_found("database").with("path", path.display().to_string()));
+        }
+        (Location::Sqlite(path), _) => Target::Sqlite {
+            path: path.display().to_string(),
+            read_only: true,
+        },
+        (Location::Postgres(_), Some(url)) => Target::Postgres(url.to_owned()),
+        (Location::Postgres(url), None) => Target::Worker(url.clone()),
+    };
+    target
+        .connect()
+        .map_err(|error| unreachable_database(location, &error))
+}
+
 /// Refuses to work as somebody whom the policies do not hold.
 fn walled(target: &Target) -> Result<(), Broken> {
     let mut conn = target.connect()?;

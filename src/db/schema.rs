@@ -208,6 +208,7 @@ diesel::table! {
         audience -> Integer,
         created_at -> Instant,
         finished_at -> Nullable<Instant>,
+        leaves_at -> Nullable<Instant>,
     }
 }
 
@@ -235,6 +236,7 @@ diesel::table! {
         error -> Nullable<Text>,
         created_at -> Instant,
         sent_at -> Nullable<Instant>,
+        reason -> Nullable<Text>,
     }
 }
 

@@ -14,6 +14,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, web};
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::future::LocalBoxFuture;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 
 use super::api_key;
 use super::attempts::Attempt;
@@ -271,6 +272,30 @@ impl Caller {
         let answer = answer.await?;
         bell.ring();
         Ok(answer.respond())
+    }
+
+    /// Runs an action in a transaction, takes what came of it, and undoes it.
+    pub async fn rehearse<T: Send + 'static>(
+        self,
+        work: impl Fn(&mut Connection, &Caller) -> Result<T, Problem> + Send + Sync + 'static,
+    ) -> Result<T, Problem> {
+        let (db, scope) = (self.db.clone(), self.scope());
+        let seen = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&seen);
+        let undone: Result<(), Problem> = db
+            .write(scope, move |conn| {
+                self.confirm(conn)?;
+                let done = work(conn, &self)?;
+                *slot.lock() = Some(done);
+                Err(Problem::new(Code::Conflict, "only tried"))
+            })
+            .await;
+        let done = seen.lock().take();
+        match (done, undone) {
+            (Some(done), _) => Ok(done),
+            (None, Err(problem)) => Err(problem),
+            (None, Ok(())) => Err(Problem::internal("it was not undone")),
+        }
     }
 
     /// The same for an answer with a secret in it, of which only `kept` is there for a repeated call.

@@ -111,9 +111,9 @@ policy! {
         [list_incidents read_incident list_requests_of_incident];
     ReadDrafts,        [NO   NO   ALL  ALL  ALL  ALL ], With(IncidentsRead),   "Read drafts, and who wrote an update",
         [];
-    ManageIncidents,   [NO   NO   NO   NO   ALL  ALL ], With(IncidentsWrite),  "Open, publish, update, end, reopen and report incidents",
+    ManageIncidents,   [NO   NO   NO   NO   ALL  ALL ], With(IncidentsWrite),  "Open, publish, update, end, merge, reopen and report incidents",
         [open_incident publish_incident update_incident resolve_incident reopen_incident mark_false_positive
-         cancel_incident report_incident];
+         merge_incident cancel_incident report_incident];
     ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments and histories",
         [list_requests read_request list_comments list_history read_sla list_requests_of_incident
          list_requests_of_queue rehearse_rules];
@@ -167,6 +167,8 @@ policy! {
         [replace_policies create_calendar replace_calendar import_holidays];
     ReadBroadcasts,    [NO   NO   ALL  ALL  ALL  ALL ], With(MailRead),        "Read broadcasts",
         [read_broadcast list_broadcasts];
+    CancelBroadcasts,  [NO   NO   NO   NO   ALL  ALL ], With(MailWrite),       "Cancel broadcasts",
+        [cancel_broadcast];
     ReadDeliveries,    [NO   NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read the ledger of mail",
         [list_deliveries];
     RetryDeliveries,   [NO   NO   NO   ALL  ALL  ALL ], With(MailWrite),       "Send again what failed",

@@ -1,6 +1,8 @@
 //! The verbs of incidents. Each locks the incident exclusively, decides, saves, and in the same transaction writes
 //! the event and, where the public hears of it, the broadcast.
 
+mod merge;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -16,15 +18,12 @@ use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::mail::{self, Broadcast, BroadcastKind};
 use crate::problem::{Code, Problem};
 
+pub use merge::merge;
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = format!("the incident is {}", refusal.from);
-        // Merging has no route yet: it is not offered.
-        let offered = refusal
-            .allowed
-            .into_iter()
-            .filter(|transition| transition.call != Call::Duplicate);
-        Self::new(Code::TransitionNotAllowed, detail).with("allowed", offered.collect::<Vec<_>>())
+        Self::new(Code::TransitionNotAllowed, detail).with("allowed", refusal.allowed)
     }
 }
 
@@ -288,6 +287,8 @@ struct Change<'a> {
     before: Status,
     incident: Incident,
     now: Moment,
+    /// Something more for the event.
+    note: Option<(&'static str, Value)>,
 }
 
 impl<'a> Change<'a> {
@@ -302,6 +303,7 @@ impl<'a> Change<'a> {
             before: incident.status,
             incident,
             now: caller.now(),
+            note: None,
         })
     }
 
@@ -330,10 +332,13 @@ impl<'a> Change<'a> {
         self.incident.updated_at = self.now;
         store::save(conn, &self.incident, loaded)?;
         let (title, from, to) = (&self.incident.title, self.before, self.incident.status);
-        let data = match from == to {
+        let mut data = match from == to {
             true => json!({"title": title, "status": to}),
             false => json!({"title": title, "status": to, "from": from, "to": to}),
         };
+        if let (Some((key, value)), Some(data)) = (self.note.take(), data.as_object_mut()) {
+            data.insert(key.to_owned(), value);
+        }
         let made = tell(
             conn,
             self.caller,
@@ -386,6 +391,6 @@ fn tell(
     journal::record(conn, &event, &[])?;
     let Some(kind) = broadcast else { return Ok(None) };
     let row = Broadcast::new(event.id, incident.id, kind, incident.last_seq, now);
-    mail::store::create_broadcast(conn, &row)?;
+    mail::broadcasts::create(conn, &row)?;
     Ok(Some(event.id))
 }

@@ -7,13 +7,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::actions;
 use super::lifecycle::Status;
-use super::model::{IncidentView, NewIncident, NewUpdate, Publish, Resolve, Statement};
+use super::model::{IncidentView, Merge, NewIncident, NewUpdate, Publish, Resolve, Statement};
+use super::rehearsal::{DryRun, rehearse};
 use super::store::{self, WithBroadcast};
 use crate::db::{Connection, IncidentId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Pages, Query};
 use crate::identity::{Caller, Right};
-use crate::mail::{self, BroadcastView};
+use crate::mail::{self, BroadcastView, Rehearsal};
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
 
@@ -28,6 +29,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(resolve)
         .service(reopen)
         .service(false_positive)
+        .service(merge)
         .service(report)
         .service(cancel)
         .service(broadcasts);
@@ -35,7 +37,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 
 /// The incident as this caller sees it.
 fn view(conn: &mut Connection, caller: &Caller, found: WithBroadcast) -> Result<IncidentView, Problem> {
-    store::view(conn, caller.scope(), caller.may(Right::ReadDrafts), found)
+    super::view::of(conn, caller.scope(), caller.may(Right::ReadDrafts), found)
 }
 
 fn answer(conn: &mut Connection, caller: &Caller, done: WithBroadcast) -> Result<Answer, Problem> {
@@ -162,14 +164,20 @@ async fn update(
 }
 
 /// Resolve: everyone who was told it began is told that it is over
-#[utoipa::path(operation_id = "resolve_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Resolve, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "resolve_incident", tag = "incidents", params(("id" = IncidentId, Path), DryRun), request_body = Resolve, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
 #[post("/incidents/{id}/resolve")]
 async fn resolve(
     caller: Caller,
     id: web::Path<IncidentId>,
+    query: Query<DryRun>,
     form: Form<Resolve>,
+    rehearsal: web::Data<Rehearsal>,
 ) -> Result<HttpResponse, Problem> {
     let Form { value, bytes } = form;
+    if query.0.dry_run {
+        let act = move |conn: &mut Connection, caller: &Caller| actions::resolve(conn, caller, *id, &value);
+        return rehearse(caller, rehearsal.get_ref().clone(), act).await;
+    }
     let done = caller.write(bytes, move |conn, caller| {
         let done = actions::resolve(conn, caller, *id, &value)?;
         answer(conn, caller, done)
@@ -206,6 +214,22 @@ async fn false_positive(
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
         let done = actions::false_positive(conn, caller, *id, &value)?;
+        answer(conn, caller, done)
+    });
+    done.await
+}
+
+/// It is another incident: it goes on as that
+#[utoipa::path(operation_id = "merge_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Merge, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
+#[post("/incidents/{id}/duplicate")]
+async fn merge(
+    caller: Caller,
+    id: web::Path<IncidentId>,
+    form: Form<Merge>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let done = actions::merge(conn, caller, *id, &value)?;
         answer(conn, caller, done)
     });
     done.await
@@ -252,10 +276,15 @@ async fn broadcasts(
     cursors: web::Data<Cursors>,
 ) -> Result<HttpResponse, Problem> {
     let page: Page<i32> = cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
-    let answer = caller.read(move |conn, _| {
+    let answer = caller.read(move |conn, caller| {
         store::find(conn, *id)?.ok_or_else(|| Problem::not_found("incident"))?;
-        let rows = mail::store::broadcasts_of(conn, *id, page.after.unwrap_or(0), page.fetch())?;
-        let items = cursors.cut(&page, rows, |row| row.seq, |row| mail::store::view(conn, row))?;
+        let rows = mail::broadcasts::of_incident(conn, *id, page.after.unwrap_or(0), page.fetch())?;
+        let items = cursors.cut(
+            &page,
+            rows,
+            |row| row.seq,
+            |row| mail::broadcasts::view(conn, row, caller.now()),
+        )?;
         let views = items.items.into_iter().collect::<Result<Vec<_>, _>>()?;
         Answer::ok(&Items {
             items: views,

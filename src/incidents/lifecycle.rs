@@ -48,9 +48,12 @@ text_enum! {
 }
 
 impl Status {
+    /// The states in which requests can be filed against it.
+    pub const ACTIVE: [Self; 3] = [Investigating, Identified, Monitoring];
+
     /// Whether requests can be filed against it.
     pub fn is_active(self) -> bool {
-        matches!(self, Investigating | Identified | Monitoring)
+        Self::ACTIVE.contains(&self)
     }
 
     /// Whether it is over and was public.
@@ -93,17 +96,16 @@ pub struct Refusal {
 
 /// Everything that can follow on `from`: the table of contract §2.
 pub fn allowed(from: Status) -> Vec<Transition> {
-    const ACTIVE: [Status; 3] = [Investigating, Identified, Monitoring];
     let mut allowed = Vec::new();
     let mut add = |to, call| allowed.push(Transition { to, call });
     match from {
         Draft => {
-            ACTIVE.into_iter().for_each(|to| add(to, Call::Publish));
+            Status::ACTIVE.into_iter().for_each(|to| add(to, Call::Publish));
             add(Duplicate, Call::Duplicate);
             add(Cancelled, Call::Cancel);
         }
         Investigating | Identified | Monitoring => {
-            ACTIVE
+            Status::ACTIVE
                 .into_iter()
                 .filter(|to| *to != from)
                 .for_each(|to| add(to, Call::Update));

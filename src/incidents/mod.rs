@@ -7,10 +7,13 @@
 
 pub mod actions;
 pub mod api;
+pub mod duplicates;
 pub mod lifecycle;
 mod model;
 pub mod promise;
+mod rehearsal;
 pub mod store;
+pub mod view;
 
 pub use lifecycle::Status;
 pub use model::{CascadeState, Impact, Incident, IncidentView, Update};

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::lifecycle::Status;
 use super::promise::PromiseView;
+use super::rehearsal::Preview;
 use crate::db::schema::{incident_updates, incidents};
 use crate::db::{IncidentId, Moment, PersonId, text_enum};
 use crate::text;
@@ -151,7 +152,7 @@ pub struct NewUpdate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Requests {
-    /// They follow.
+    /// They follow; those of a duplicate move to what it goes on as.
     #[default]
     Resolve,
     /// They stay as they are.
@@ -165,6 +166,22 @@ pub struct Resolve {
     /// What the public reads.
     #[garde(custom(text::body::<20_000>))]
     pub body: String,
+    /// What happens to its requests.
+    #[serde(default)]
+    #[garde(skip)]
+    pub requests: Requests,
+}
+
+/// An incident that turns out to be another one.
+#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// What the public reads.
+    #[garde(custom(text::body::<20_000>))]
+    pub body: String,
+    /// The one that it goes on as: active, and affecting whoever was told of this one.
+    #[garde(skip)]
+    pub of: IncidentId,
     /// What happens to its requests.
     #[serde(default)]
     #[garde(skip)]
@@ -255,6 +272,9 @@ pub struct IncidentView {
     /// The broadcast that this call made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broadcast_id: Option<crate::db::EventId>,
+    /// What the call would have sent, had it not only been tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     /// Counts changes.
     pub version: i32,
     /// When it was made.

@@ -1,16 +1,16 @@
 //! Queries over incidents, their scope and their timeline.
 
-use diesel::dsl::exists;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use super::lifecycle::Status;
-use super::model::{AuthorView, CascadeState, CascadeView, Incident, IncidentView, Update, UpdateView};
-use super::promise;
+use super::model::{CascadeState, Incident, Update};
 use crate::db::schema::{
-    incident_regions, incident_services, incident_updates, incidents, people, regions, service_requests,
+    broadcasts, incident_regions, incident_services, incident_updates, incidents, regions, service_requests,
     services, tenant_regions, tenant_services, told,
 };
 use crate::db::{Connection, EventId, IncidentId, Moment, Scope, TenantId, on_each};
+use crate::mail::BroadcastState;
 use crate::problem::Problem;
 
 /// An incident with what its row does not hold.
@@ -22,6 +22,26 @@ pub fn find(conn: &mut Connection, id: IncidentId) -> Result<Option<Incident>, P
         on_each!(conn, conn => incidents::table.find(id).select(Incident::as_select()).first(conn))
             .optional()?,
     )
+}
+
+/// The incident of this id, if tenants may hear of it.
+pub fn find_public(conn: &mut Connection, id: IncidentId) -> Result<Option<Incident>, Problem> {
+    match find(conn, id)? {
+        Some(incident) if is_public(conn, &incident)? => Ok(Some(incident)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether tenants may hear of an incident: a duplicate may have been a draft to its end.
+fn is_public(conn: &mut Connection, incident: &Incident) -> Result<bool, Problem> {
+    if incident.status != Status::Duplicate {
+        return Ok(incident.status.is_published());
+    }
+    let was_active = incident_updates::table
+        .filter(incident_updates::incident_id.eq(incident.id))
+        .filter(incident_updates::status.eq_any(Status::ACTIVE))
+        .select(incident_updates::seq);
+    Ok(was_active.first::<i32>(conn).optional()?.is_some())
 }
 
 /// The services and regions that an incident and a tenant share.
@@ -65,7 +85,12 @@ pub fn list(
         query = query.filter(incidents::status.eq_any(statuses.to_vec()));
     }
     if !with_drafts {
-        query = query.filter(incidents::status.ne_all([Status::Draft, Status::Cancelled]));
+        let was_active = incident_updates::table
+            .filter(incident_updates::incident_id.eq(incidents::id))
+            .filter(incident_updates::status.eq_any(Status::ACTIVE));
+        query = query
+            .filter(incidents::status.ne_all([Status::Draft, Status::Cancelled]))
+            .filter(incidents::status.ne(Status::Duplicate).or(exists(was_active)));
     }
     if let Some((standing, id)) = after {
         query = query.filter(
@@ -109,7 +134,7 @@ pub fn visible(
     let Some(incident) = find(conn, id)? else {
         return Ok(None);
     };
-    if !incident.status.is_published() {
+    if !is_public(conn, &incident)? {
         return Ok(Some(incident).filter(|_| with_drafts));
     }
     let Some(tenant) = scope.tenant() else {
@@ -213,10 +238,10 @@ pub fn followed_by(
         .select(Incident::as_select())
         .load(conn)?;
     let mut seen = Vec::new();
-    for candidate in candidates
-        .into_iter()
-        .filter(|incident| incident.status.is_published())
-    {
+    for candidate in candidates {
+        if !is_public(conn, &candidate)? {
+            continue;
+        }
         let (services, regions) = shared_scope(conn, candidate.id, tenant)?;
         if !services.is_empty() && !regions.is_empty() {
             seen.push(candidate.id);
@@ -239,10 +264,19 @@ pub fn matching(conn: &mut Connection, service: &str, region: &str) -> Result<Ve
         .load(conn)?)
 }
 
-/// An incident whose requests are following it.
+/// An incident whose requests are following it. Those of a duplicate move once its last mail is written down: until then
+/// they say whom it reaches.
 pub fn cascading(conn: &mut Connection) -> Result<Option<IncidentId>, Problem> {
+    let unexpanded = broadcasts::table
+        .filter(broadcasts::incident_id.eq(incidents::id))
+        .filter(broadcasts::state.eq_any([BroadcastState::Pending, BroadcastState::Expanding]));
     Ok(incidents::table
         .filter(incidents::cascade_state.eq(CascadeState::Running))
+        .filter(
+            incidents::status
+                .ne(Status::Duplicate)
+                .or(not(exists(unexpanded))),
+        )
         .order(incidents::id)
         .select(incidents::id)
         .first(conn)
@@ -256,6 +290,17 @@ pub fn finish_cascade(conn: &mut Connection, incident: &Incident) -> Result<(), 
         .filter(incidents::last_seq.eq(incident.last_seq));
     diesel::update(row)
         .set(incidents::cascade_state.eq(CascadeState::Finished))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Has the requests of an incident follow it once more: there are others.
+pub fn resume_cascade(conn: &mut Connection, id: IncidentId) -> Result<(), Problem> {
+    let row = incidents::table
+        .filter(incidents::id.eq(id))
+        .filter(incidents::cascade_state.eq(CascadeState::Finished));
+    diesel::update(row)
+        .set(incidents::cascade_state.eq(CascadeState::Running))
         .execute(conn)?;
     Ok(())
 }
@@ -292,104 +337,4 @@ pub fn scope_names(conn: &mut Connection, id: IncidentId) -> Result<(Vec<String>
         .select(regions::name)
         .load(conn)?;
     Ok((services, regions))
-}
-
-/// An incident with scope and timeline, as this caller sees it.
-pub fn view(
-    conn: &mut Connection,
-    scope: Scope,
-    for_staff: bool,
-    (incident, broadcast_id): WithBroadcast,
-) -> Result<IncidentView, Problem> {
-    let services = incident_services::table
-        .filter(incident_services::incident_id.eq(incident.id))
-        .order(incident_services::service)
-        .select(incident_services::service)
-        .load(conn)?;
-    let regions = incident_regions::table
-        .filter(incident_regions::incident_id.eq(incident.id))
-        .order(incident_regions::region)
-        .select(incident_regions::region)
-        .load(conn)?;
-    let updates: Vec<(Update, String)> = incident_updates::table
-        .inner_join(people::table.on(people::id.eq(incident_updates::author_id)))
-        .filter(incident_updates::incident_id.eq(incident.id))
-        .order(incident_updates::seq)
-        .select((Update::as_select(), people::name))
-        .load(conn)?;
-    let updates = updates
-        .into_iter()
-        .filter(|(update, _)| for_staff || update.status != Status::Draft)
-        .map(|(update, name)| UpdateView {
-            seq: update.seq,
-            at: update.at,
-            status: update.status,
-            body: update.body,
-            next_update_by: update.next_update_by,
-            corrects: update.corrects,
-            author: for_staff.then_some(AuthorView {
-                id: update.author_id,
-                name,
-            }),
-        })
-        .collect();
-    Ok(IncidentView {
-        cascade: cascade(conn, scope, &incident)?,
-        promise: for_staff.then(|| promise::view(conn, incident.id)).transpose()?,
-        id: incident.id,
-        title: incident.title,
-        status: incident.status,
-        impact: incident.impact,
-        services,
-        regions,
-        started_at: incident.started_at,
-        resolved_at: incident.resolved_at,
-        follows: incident.follows,
-        duplicate_of: incident.duplicate_of,
-        next_update_by: incident.next_update_by,
-        updates,
-        broadcast_id,
-        version: incident.version,
-        created_at: incident.created_at,
-        updated_at: incident.updated_at,
-    })
-}
-
-fn cascade(conn: &mut Connection, scope: Scope, incident: &Incident) -> Result<CascadeView, Problem> {
-    let state = incident.cascade_state;
-    if state == CascadeState::None {
-        return Ok(CascadeView {
-            state,
-            done: 0,
-            remaining: 0,
-        });
-    }
-    let count = |conn: &mut Connection, open: bool| -> Result<i64, Problem> {
-        let mut query = service_requests::table
-            .filter(service_requests::incident_id.eq(incident.id))
-            .filter(service_requests::is_open.eq(open))
-            .count()
-            .into_boxed();
-        if open {
-            query = query
-                .filter(service_requests::pinned.eq(false))
-                .filter(service_requests::detached.eq(false));
-        } else {
-            query = query.filter(service_requests::incident_resolution.eq(incident.resolution));
-        }
-        if let Some(tenant) = scope.tenant() {
-            query = query.filter(service_requests::tenant_id.eq(tenant));
-        }
-        Ok(query.get_result(conn)?)
-    };
-    let remaining = if state == CascadeState::Running && incident.status.is_ended() {
-        count(conn, true)?
-    } else {
-        0
-    };
-    Ok(CascadeView {
-        state,
-        done: count(conn, false)?,
-        remaining,
-    })
 }

@@ -30,7 +30,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", Broadcast = "broadcast", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies" }
 }
 
 text_enum! {
@@ -63,6 +63,7 @@ text_enum! {
         ServiceAdded = "service_added",
         RegionAdded = "region_added",
         DeliveryRetried = "delivery_retried",
+        BroadcastCancelled = "broadcast_cancelled",
         IdentityProviderCreated = "identity_provider_created",
         IdentityProviderChanged = "identity_provider_changed",
         IdentityProviderRemoved = "identity_provider_removed",
@@ -96,6 +97,7 @@ text_enum! {
         IncidentResolved = "incident_resolved",
         IncidentReopened = "incident_reopened",
         IncidentFalsePositive = "incident_false_positive",
+        IncidentDuplicate = "incident_duplicate",
         IncidentCancelled = "incident_cancelled",
         IncidentReported = "incident_reported",
         PromiseWarned = "promise_warned",

@@ -6,9 +6,11 @@ use serde_json::json;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::model::{BroadcastView, DeliveryState, DeliveryView};
+use super::broadcasts;
+use super::model::{BroadcastState, DeliveryState};
 use super::store::{self, Filter};
-use crate::db::{DeliveryId, EventId, IncidentId, RequestId};
+use super::view::{BroadcastView, DeliveryView};
+use crate::db::{Connection, DeliveryId, EventId, IncidentId, PROVIDER, RequestId};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Query};
 use crate::identity::Caller;
@@ -20,6 +22,7 @@ use crate::text;
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(read_broadcast)
+        .service(cancel_broadcast)
         .service(list_deliveries)
         .service(retry);
 }
@@ -28,11 +31,52 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(tag = "mail", params(("id" = EventId, Path)), responses((status = 200, body = BroadcastView)), security(("bearer" = [])))]
 #[get("/broadcasts/{id}")]
 async fn read_broadcast(caller: Caller, id: web::Path<EventId>) -> Result<HttpResponse, Problem> {
-    let answer = caller.read(move |conn, _| {
-        let found = store::find_broadcast(conn, *id)?.ok_or_else(|| Problem::not_found("broadcast"))?;
-        Answer::ok(&store::view(conn, found)?)
+    let answer = caller.read(move |conn, caller| {
+        let found = broadcasts::find(conn, *id)?.ok_or_else(|| Problem::not_found("broadcast"))?;
+        Answer::ok(&broadcasts::view(conn, found, caller.now())?)
     });
     Ok(answer.await?.respond())
+}
+
+/// Call a broadcast off: what has not left is not sent
+#[utoipa::path(operation_id = "cancel_broadcast", tag = "mail", params(("id" = EventId, Path)), request_body = Empty, responses((status = 200, body = BroadcastView)), security(("bearer" = [])))]
+#[post("/broadcasts/{id}/cancel")]
+async fn cancel_broadcast(
+    caller: Caller,
+    id: web::Path<EventId>,
+    form: Form<Empty>,
+) -> Result<HttpResponse, Problem> {
+    let done = caller.write(form.bytes, move |conn, caller| {
+        Answer::ok(&call_off(conn, caller, *id)?)
+    });
+    done.await
+}
+
+fn call_off(conn: &mut Connection, caller: &Caller, id: EventId) -> Result<BroadcastView, Problem> {
+    let found = broadcasts::find(conn, id)?.ok_or_else(|| Problem::not_found("broadcast"))?;
+    if found.kind.is_end() {
+        let detail = "an end is not cancelled; reopening the incident withdraws what of it has not left";
+        return Err(Problem::new(Code::EndIsOwed, detail));
+    }
+    if !broadcasts::cancel(conn, id, caller.now())? {
+        let detail = format!("the broadcast is {}", found.state);
+        let allowed = [
+            BroadcastState::Pending,
+            BroadcastState::Expanding,
+            BroadcastState::Sending,
+        ];
+        return Err(Problem::new(Code::TransitionNotAllowed, detail).with("allowed", allowed));
+    }
+    let event = Event::next(
+        EventKind::BroadcastCancelled,
+        (SubjectKind::Broadcast, id),
+        PROVIDER,
+        (&caller.actor(), caller.now()),
+        json!({"incident_id": found.incident_id, "kind": found.kind, "from": found.state, "to": BroadcastState::Cancelled}),
+    );
+    journal::append(conn, event.internal(), &[])?;
+    let cancelled = broadcasts::find(conn, id)?.ok_or_else(|| Problem::not_found("broadcast"))?;
+    broadcasts::view(conn, cancelled, caller.now())
 }
 
 /// Which messages are listed.

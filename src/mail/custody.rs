@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::model::DeliveryState;
+use super::model::{DeliveryState, Reason};
 use crate::db::schema::{deliveries, told, unread_events};
 use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId};
 use crate::identity::custody::NOBODY;
@@ -17,6 +17,7 @@ pub fn stop(conn: &mut Connection, tenant: TenantId) -> Result<(), Problem> {
         .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Leased]));
     let suppressed = (
         deliveries::state.eq(DeliveryState::Suppressed),
+        deliveries::reason.eq(Some(Reason::Erased)),
         deliveries::lease_owner.eq(None::<EventId>),
         deliveries::lease_until.eq(None::<Moment>),
     );

@@ -1,10 +1,13 @@
 //! Who has which message in hand: the queries of the dispatcher.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use super::model::{Delivery, DeliveryState, Priority};
-use super::store::{self, Address};
+use super::store::Address;
+use super::told;
 use crate::db::schema::deliveries;
 use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId, lock};
 use crate::problem::Problem;
@@ -62,7 +65,7 @@ pub fn take(
             deliveries::lease_until.eq(None::<Moment>),
         ))
         .execute(conn)?;
-    let due: Vec<Address> = deliveries::table
+    let mut due: Vec<Address> = deliveries::table
         .filter(deliveries::state.eq(DeliveryState::Pending))
         .filter(deliveries::priority.eq(lane.rank()))
         .filter(deliveries::next_attempt_at.le(now))
@@ -74,17 +77,29 @@ pub fn take(
         return Ok(due);
     }
     let (tenants, ids) = keys(&due);
-    let taken = deliveries::table
-        .filter(deliveries::tenant_id.eq_any(tenants))
-        .filter(deliveries::id.eq_any(ids.clone()));
-    diesel::update(taken)
+    // Guarded: what has been withdrawn meanwhile is not taken.
+    let pending = deliveries::table
+        .filter(deliveries::tenant_id.eq_any(tenants.clone()))
+        .filter(deliveries::id.eq_any(ids.clone()))
+        .filter(deliveries::state.eq(DeliveryState::Pending));
+    let taken = diesel::update(pending)
         .set((
             deliveries::state.eq(DeliveryState::Leased),
             deliveries::lease_owner.eq(Some(lease.owner)),
             deliveries::lease_until.eq(Some(now.plus(lease.lasts))),
         ))
         .execute(conn)?;
-    store::tell(conn, &ids, now)?;
+    if taken < due.len() {
+        let own = deliveries::table
+            .filter(deliveries::tenant_id.eq_any(tenants))
+            .filter(deliveries::id.eq_any(ids))
+            .filter(deliveries::lease_owner.eq(lease.owner))
+            .select(deliveries::id);
+        let own: HashSet<DeliveryId> = own.load(conn)?.into_iter().collect();
+        due.retain(|(_, id)| own.contains(id));
+    }
+    let ids: Vec<DeliveryId> = due.iter().map(|(_, id)| *id).collect();
+    told::tell(conn, &ids, now)?;
     Ok(due)
 }
 

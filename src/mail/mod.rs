@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod backoff;
+pub mod broadcasts;
 pub mod custody;
 pub mod dispatch;
 mod domains;
@@ -12,16 +13,27 @@ pub mod meters;
 mod model;
 mod pace;
 mod prepare;
+mod rehearsal;
 mod sending;
 pub mod store;
+mod superseding;
+pub mod told;
 pub mod transport;
+pub mod truths;
+mod view;
 mod window;
+pub mod withdrawal;
 
 pub use dispatch::{Content, Dispatcher, Render};
 pub use model::{
-    Broadcast, BroadcastKind, BroadcastState, BroadcastView, Delivery, DeliveryKind, DeliveryState,
-    DeliveryView, Phase, Priority, Recipient,
+    Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Phase, Place, Priority,
+    Reason, Recipient,
 };
+
+pub use rehearsal::{Audience, Rehearsal};
+pub use superseding::concerns_untold;
+
+pub use view::{BroadcastView, DeliveryView};
 
 /// What a background step found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! Broadcasts, deliveries and who was told, as rows and as clients see them.
 
 use diesel::prelude::*;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::db::schema::{broadcasts, deliveries};
 use crate::db::{DeliveryId, EventId, Id, IncidentId, Moment, RequestId, TenantId, text_enum};
@@ -15,14 +13,30 @@ text_enum! {
         Resolved = "incident_resolved",
         Reopened = "incident_reopened",
         FalsePositive = "incident_false_positive",
+        Duplicate = "incident_duplicate",
         Reported = "incident_reported",
     }
 }
 
 impl BroadcastKind {
+    /// The ends of an incident.
+    pub const ENDS: &'static [Self] = &[Self::Resolved, Self::FalsePositive, Self::Duplicate];
+    /// What says whether an incident is over: the last of these.
+    pub const TURNS: &'static [Self] = &[
+        Self::Resolved,
+        Self::FalsePositive,
+        Self::Duplicate,
+        Self::Reopened,
+    ];
+
+    /// Whether it tells that the incident is over.
+    pub fn is_end(self) -> bool {
+        Self::ENDS.contains(&self)
+    }
+
     /// Whether everyone who was told hears of it, and not only the live audience.
     pub fn reaches_told(self) -> bool {
-        matches!(self, Self::Resolved | Self::FalsePositive | Self::Reopened)
+        Self::TURNS.contains(&self)
     }
 }
 
@@ -42,6 +56,20 @@ text_enum! {
     Phase { Requesters = "requesters", Watchers = "watchers", Contacts = "contacts", Told = "told", Done = "done" }
 }
 
+impl Phase {
+    /// The part after this one, of a broadcast of this kind.
+    pub fn next(self, kind: BroadcastKind) -> Self {
+        match self {
+            Self::Requesters => Self::Watchers,
+            // That it goes on as another one concerns whoever has a request about it, or was told of it.
+            Self::Watchers if kind == BroadcastKind::Duplicate => Self::Told,
+            Self::Watchers => Self::Contacts,
+            Self::Contacts if kind.reaches_told() => Self::Told,
+            Self::Contacts | Self::Told | Self::Done => Self::Done,
+        }
+    }
+}
+
 text_enum! {
     /// What a message is.
     DeliveryKind {
@@ -50,6 +78,7 @@ text_enum! {
         IncidentResolved = "incident_resolved",
         IncidentReopened = "incident_reopened",
         IncidentFalsePositive = "incident_false_positive",
+        IncidentDuplicate = "incident_duplicate",
         IncidentReported = "incident_reported",
         RequestReceived = "request_received",
         RequestCommented = "request_commented",
@@ -86,6 +115,7 @@ impl From<BroadcastKind> for DeliveryKind {
             BroadcastKind::Resolved => Self::IncidentResolved,
             BroadcastKind::Reopened => Self::IncidentReopened,
             BroadcastKind::FalsePositive => Self::IncidentFalsePositive,
+            BroadcastKind::Duplicate => Self::IncidentDuplicate,
             BroadcastKind::Reported => Self::IncidentReported,
         }
     }
@@ -94,6 +124,37 @@ impl From<BroadcastKind> for DeliveryKind {
 text_enum! {
     /// How far a delivery is.
     DeliveryState { Pending = "pending", Leased = "leased", Sent = "sent", Failed = "failed", Suppressed = "suppressed" }
+}
+
+text_enum! {
+    /// Why a message is suppressed: every one that is not sent has its reason.
+    Reason {
+        /// A later event of the incident stands for it.
+        Superseded = "superseded",
+        /// Somebody called its broadcast off.
+        Cancelled = "cancelled",
+        /// Its recipient wants no such mail.
+        Unsubscribed = "unsubscribed",
+        /// Its recipient was taken off, or took themselves off.
+        Removed = "removed",
+        /// The address takes no mail.
+        Suppressed = "suppressed",
+        /// The account of its recipient is disabled.
+        Disabled = "disabled",
+        /// The data of its tenant are erased.
+        Erased = "erased",
+    }
+}
+
+impl Reason {
+    /// The reasons for which somebody who was told it began need not hear that it ended.
+    pub const ENOUGH: &'static [Self] = &[
+        Self::Unsubscribed,
+        Self::Removed,
+        Self::Suppressed,
+        Self::Disabled,
+        Self::Erased,
+    ];
 }
 
 /// Which mail goes first: each is a lane of its own.
@@ -150,8 +211,10 @@ pub struct Broadcast {
     pub audience: i32,
     /// When it was made.
     pub created_at: Moment,
-    /// When it was finished.
+    /// When it was finished, or called off.
     pub finished_at: Option<Moment>,
+    /// Nothing of it leaves before this; known from its first chunk on.
+    pub leaves_at: Option<Moment>,
 }
 
 impl Broadcast {
@@ -169,9 +232,43 @@ impl Broadcast {
             audience: 0,
             created_at: now,
             finished_at: None,
+            leaves_at: None,
         }
     }
+
+    /// Notes that `count` of at most `limit` rows of the current part were taken, the last of them at this place.
+    pub fn advance(&mut self, last: Option<Place>, count: usize, limit: usize) {
+        match last {
+            Some((tenant, key)) if count >= limit => {
+                self.after_tenant = Some(tenant);
+                self.after_key = key;
+            }
+            _ => {
+                self.phase = self.phase.next(self.kind);
+                self.after_tenant = None;
+                self.after_key = String::new();
+            }
+        }
+    }
+
+    /// Whether its audience is not all written down.
+    pub fn is_expanding(&self) -> bool {
+        matches!(self.state, BroadcastState::Pending | BroadcastState::Expanding)
+    }
+
+    /// The message of it to this recipient.
+    pub fn message(&self, to: Recipient, now: Moment) -> Delivery {
+        let mut row = Delivery::new(self.id, self.kind.into(), to, Priority::Bulk, now);
+        row.incident_id = Some(self.incident_id);
+        if let Some(leaves_at) = self.leaves_at.filter(|at| *at > now) {
+            row.next_attempt_at = leaves_at;
+        }
+        row
+    }
 }
+
+/// Where in a part of an audience somebody was found.
+pub type Place = (TenantId, String);
 
 /// Somebody a message goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +328,8 @@ pub struct Delivery {
     pub created_at: Moment,
     /// When it was handed over.
     pub sent_at: Option<Moment>,
+    /// Why it is suppressed, if it is.
+    pub reason: Option<Reason>,
 }
 
 impl Delivery {
@@ -262,100 +361,18 @@ impl Delivery {
             error: None,
             created_at: now,
             sent_at: None,
+            reason: None,
         }
     }
-}
 
-impl Delivery {
-    /// The mail of an incident's end to the same recipient.
-    pub fn end_of(&self, end: &Broadcast, now: Moment) -> Self {
-        let to = Recipient {
+    /// Whom it goes to.
+    pub fn to(&self) -> Recipient {
+        Recipient {
             tenant_id: self.tenant_id,
             email: self.recipient.clone(),
             name: self.name.clone(),
             locale: self.locale.clone(),
             time_zone: self.time_zone.clone(),
-        };
-        let mut row = Self::new(end.id, end.kind.into(), to, Priority::Bulk, now);
-        row.incident_id = Some(end.incident_id);
-        row
-    }
-}
-
-/// A broadcast as clients see it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct BroadcastView {
-    /// Its id: the id of the event.
-    pub id: EventId,
-    /// The incident it tells of.
-    pub incident_id: IncidentId,
-    /// What it tells.
-    pub kind: BroadcastKind,
-    /// Finished means: expanded, and nothing pending or leased.
-    pub state: BroadcastState,
-    /// How many people, as far as they are written down.
-    pub audience: i64,
-    /// Not handed over yet.
-    pub pending: i64,
-    /// Handed over.
-    pub sent: i64,
-    /// Given up; visible, and may be retried.
-    pub failed: i64,
-    /// Not sent, for a recorded reason.
-    pub suppressed: i64,
-    /// When it was made.
-    pub created_at: Moment,
-    /// When it was finished.
-    pub finished_at: Option<Moment>,
-}
-
-/// A delivery as staff see it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DeliveryView {
-    /// Its id.
-    pub id: DeliveryId,
-    /// On whose behalf.
-    pub tenant_id: TenantId,
-    /// The broadcast, or the event of a request.
-    pub event_id: EventId,
-    /// What it is.
-    pub kind: DeliveryKind,
-    /// The incident that it names.
-    pub incident_id: Option<IncidentId>,
-    /// The request that it is about.
-    pub request_id: Option<RequestId>,
-    /// The address.
-    pub recipient: String,
-    /// How far it is.
-    pub state: DeliveryState,
-    /// How often it was tried.
-    pub attempts: i32,
-    /// Not before this.
-    pub next_attempt_at: Moment,
-    /// What the last attempt said.
-    pub error: Option<String>,
-    /// When it was written down.
-    pub created_at: Moment,
-    /// When it was handed over.
-    pub sent_at: Option<Moment>,
-}
-
-impl From<Delivery> for DeliveryView {
-    fn from(row: Delivery) -> Self {
-        Self {
-            id: row.id,
-            tenant_id: row.tenant_id,
-            event_id: row.event_id,
-            kind: row.kind,
-            incident_id: row.incident_id,
-            request_id: row.request_id,
-            recipient: row.recipient,
-            state: row.state,
-            attempts: row.attempts,
-            next_attempt_at: row.next_attempt_at,
-            error: row.error,
-            created_at: row.created_at,
-            sent_at: row.sent_at,
         }
     }
 }

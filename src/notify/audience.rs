@@ -3,104 +3,156 @@
 //! Requesters, then watchers of the incident's requests, then the subscribed contacts of the tenants it affects; for
 //! an end or a reopening also everyone who was told. Each part is walked by its key; where a chunk ended is saved with
 //! its deliveries, so a crash goes on where it was. The ledger's unique key makes it one mail a person and tenant.
+//!
+//! What a later event stands for is written down all the same, as suppressed: so the ledger has everyone, and why.
 
-use diesel::dsl::exists;
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use crate::db::schema::{
-    broadcasts, deliveries, incident_regions, incident_services, people, request_watchers, service_requests,
+    deliveries, incident_regions, incident_services, people, request_watchers, service_requests,
     tenant_contacts, tenant_regions, tenant_services, tenants, told,
 };
 use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, lock};
 use crate::mail::{
-    self, Broadcast, BroadcastKind, BroadcastState, Delivery, Phase, Priority, Recipient, Step,
+    self, Broadcast, BroadcastState, Delivery, DeliveryState, Phase, Place, Reason, Recipient, Step,
+    concerns_untold,
 };
 use crate::problem::Problem;
 use crate::requests;
 
 /// Rows of one transaction: what SQLite's writer does in a few milliseconds.
-pub const CHUNK: i64 = 250;
+pub const CHUNK: usize = 250;
+/// Rows that are counted at a time.
+const COUNTED: usize = 5_000;
 
-/// Where in a part of an audience a recipient was found.
-type Place = (TenantId, String);
+/// Whoever a broadcast reaches, as it is now.
+pub struct Everybody;
 
-/// Writes down the next part of the audience of `id`.
-pub fn step(conn: &mut Connection, id: EventId, now: Moment) -> Result<Step, Problem> {
+impl mail::Audience for Everybody {
+    fn count(&self, conn: &mut Connection, broadcast: &Broadcast) -> Result<i64, Problem> {
+        let mut people: HashSet<(TenantId, String)> = HashSet::new();
+        walk(conn, broadcast, COUNTED, |found| {
+            people.extend(found.into_iter().map(|to| (to.tenant_id, to.email)));
+            true
+        })?;
+        Ok(i64::try_from(people.len()).unwrap_or(i64::MAX))
+    }
+
+    fn sample(&self, conn: &mut Connection, broadcast: &Broadcast) -> Result<Option<Recipient>, Problem> {
+        let mut first = None;
+        walk(conn, broadcast, 1, |found| {
+            first = found.into_iter().next();
+            first.is_none()
+        })?;
+        Ok(first)
+    }
+}
+
+/// Shows the audience of a broadcast that nothing is written down of, part by part, while `go_on` says so.
+fn walk(
+    conn: &mut Connection,
+    broadcast: &Broadcast,
+    limit: usize,
+    mut go_on: impl FnMut(Vec<Recipient>) -> bool,
+) -> Result<(), Problem> {
+    let mut place = broadcast.clone();
+    while place.phase != Phase::Done {
+        let found = part(conn, &place, limit)?;
+        place.advance(found.last().map(|(place, _)| place.clone()), found.len(), limit);
+        if !found.is_empty() && !go_on(found.into_iter().map(|(_, to)| to).collect()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes down the next part of the audience of `id`, of which nothing leaves before the `grace` is over.
+pub fn step(conn: &mut Connection, id: EventId, grace: TimeDelta, now: Moment) -> Result<Step, Problem> {
     // One process at a time writes down the audience of a broadcast.
     lock::exclusive(conn, lock::Key::of(id))?;
-    let Some(mut broadcast) = mail::store::find_broadcast(conn, id)? else {
+    let Some(mut broadcast) = mail::broadcasts::find(conn, id)?.filter(Broadcast::is_expanding) else {
         return Ok(Step::Idle);
     };
-    if !matches!(
-        broadcast.state,
-        BroadcastState::Pending | BroadcastState::Expanding
-    ) {
-        return Ok(Step::Idle);
+    if broadcast.state == BroadcastState::Pending {
+        broadcast.state = BroadcastState::Expanding;
+        broadcast.leaves_at = Some(broadcast.created_at.plus(grace));
     }
-    broadcast.state = BroadcastState::Expanding;
+    let is_overtaken = mail::broadcasts::is_overtaken(conn, &broadcast)?;
     // Small parts go together; a full chunk is enough for one transaction.
     while broadcast.phase != Phase::Done {
-        if expand(conn, &mut broadcast, now)? >= CHUNK {
+        if expand(conn, &mut broadcast, is_overtaken, now)? >= CHUNK {
             break;
         }
     }
     if broadcast.phase == Phase::Done {
         broadcast.state = BroadcastState::Sending;
     }
-    mail::store::save_progress(conn, &broadcast)?;
+    mail::broadcasts::save_progress(conn, &broadcast)?;
     Ok(Step::Worked)
 }
 
 /// Writes down a chunk of the current part, and says how many rows it had.
-fn expand(conn: &mut Connection, broadcast: &mut Broadcast, now: Moment) -> Result<i64, Problem> {
-    let found = part(conn, broadcast)?;
-    let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+fn expand(
+    conn: &mut Connection,
+    broadcast: &mut Broadcast,
+    is_overtaken: bool,
+    now: Moment,
+) -> Result<usize, Problem> {
+    let found = part(conn, broadcast, CHUNK)?;
+    let count = found.len();
     let last = found.last().map(|(place, _)| place.clone());
-    let rows: Vec<Delivery> = found
+    let mut rows: Vec<Delivery> = found
         .into_iter()
-        .map(|(_, recipient)| delivery(broadcast, recipient, now))
+        .map(|(_, recipient)| broadcast.message(recipient, now))
         .collect();
+    if is_overtaken {
+        for row in &mut rows {
+            row.state = DeliveryState::Suppressed;
+            row.reason = Some(Reason::Superseded);
+        }
+    }
     let added = mail::store::enqueue(conn, &rows)?;
     broadcast.audience = broadcast
         .audience
         .saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
-    match last {
-        Some((tenant, key)) if count >= CHUNK => {
-            broadcast.after_tenant = Some(tenant);
-            broadcast.after_key = key;
-        }
-        _ => {
-            broadcast.phase = mail::store::next_phase(broadcast.phase, broadcast.kind.reaches_told());
-            broadcast.after_tenant = None;
-            broadcast.after_key = String::new();
-        }
-    }
+    broadcast.advance(last, count, CHUNK);
     Ok(count)
 }
 
-fn delivery(broadcast: &Broadcast, to: Recipient, now: Moment) -> Delivery {
-    let mut row = Delivery::new(broadcast.id, broadcast.kind.into(), to, Priority::Bulk, now);
-    row.incident_id = Some(broadcast.incident_id);
-    row
-}
-
-fn part(conn: &mut Connection, broadcast: &Broadcast) -> Result<Vec<(Place, Recipient)>, Problem> {
+/// The next rows of the current part.
+fn part(
+    conn: &mut Connection,
+    broadcast: &Broadcast,
+    limit: usize,
+) -> Result<Vec<(Place, Recipient)>, Problem> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let incident = broadcast.incident_id;
     let key = &broadcast.after_key;
     let after = broadcast.after_tenant;
     match broadcast.phase {
         Phase::Requesters => {
             let after = after.zip(key.parse().ok());
-            let rows = requests::store::requesters(conn, incident, after, CHUNK)?;
+            let rows = requests::store::requesters(conn, incident, after, limit)?;
             Ok(rows
                 .into_iter()
                 .map(|(id, to)| ((to.tenant_id, id.to_string()), to))
                 .collect())
         }
-        Phase::Watchers => watchers(conn, incident, after, key),
-        Phase::Contacts => contacts(conn, incident, after.zip(key.parse().ok())),
+        Phase::Watchers => watchers(conn, incident, (after, key), limit),
+        Phase::Contacts => {
+            let opening = match concerns_untold(broadcast.kind) {
+                true => None,
+                false => mail::broadcasts::opening_of(conn, incident)?,
+            };
+            contacts(conn, incident, (after.zip(key.parse().ok()), opening), limit)
+        }
         Phase::Told => {
-            let rows = mail::store::told(conn, incident, after.map(|tenant| (tenant, key.clone())), CHUNK)?;
+            let rows =
+                mail::told::of_incident(conn, incident, after.map(|tenant| (tenant, key.clone())), limit)?;
             Ok(rows
                 .into_iter()
                 .map(|to| ((to.tenant_id, to.email.clone()), to))
@@ -115,8 +167,8 @@ fn part(conn: &mut Connection, broadcast: &Broadcast) -> Result<Vec<(Place, Reci
 fn watchers(
     conn: &mut Connection,
     incident: IncidentId,
-    after: Option<TenantId>,
-    key: &str,
+    (after, key): (Option<TenantId>, &str),
+    limit: i64,
 ) -> Result<Vec<(Place, Recipient)>, Problem> {
     let mut query = request_watchers::table
         .inner_join(
@@ -132,7 +184,7 @@ fn watchers(
             request_watchers::request_id,
             request_watchers::email,
         ))
-        .limit(CHUNK)
+        .limit(limit)
         .select((
             (
                 request_watchers::tenant_id,
@@ -181,11 +233,13 @@ fn watchers(
     Ok(rows.into_iter().map(recipient).collect())
 }
 
-/// The subscribed contacts of the tenants that share a service and a region with the incident.
+/// The subscribed contacts of the tenants that share a service and a region with the incident; with an opening, only
+/// those for whom it has left, or who were told in another way.
 fn contacts(
     conn: &mut Connection,
     incident: IncidentId,
-    after: Option<(TenantId, ContactId)>,
+    (after, opening): (Option<(TenantId, ContactId)>, Option<Broadcast>),
+    limit: i64,
 ) -> Result<Vec<(Place, Recipient)>, Problem> {
     let services = tenant_services::table
         .inner_join(incident_services::table.on(incident_services::service.eq(tenant_services::service)))
@@ -199,7 +253,7 @@ fn contacts(
         .filter(exists(services))
         .filter(exists(regions))
         .order((tenant_contacts::tenant_id, tenant_contacts::id))
-        .limit(CHUNK)
+        .limit(limit)
         .select(crate::identity::Contact::as_select())
         .into_boxed();
     if let Some((tenant, id)) = after {
@@ -210,6 +264,22 @@ fn contacts(
                     .eq(tenant)
                     .and(tenant_contacts::id.gt(id))),
         );
+    }
+    if let Some(opening) = opening {
+        let heard = told::table
+            .filter(told::incident_id.eq(incident))
+            .filter(told::tenant_id.eq(tenant_contacts::tenant_id))
+            .filter(told::recipient.eq(tenant_contacts::email));
+        let unsent = deliveries::table
+            .filter(deliveries::tenant_id.eq(tenant_contacts::tenant_id))
+            .filter(deliveries::event_id.eq(opening.id))
+            .filter(deliveries::recipient.eq(tenant_contacts::email))
+            .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Suppressed]));
+        query = match opening.state {
+            // Not all whom it would have reached were written down.
+            BroadcastState::Cancelled => query.filter(exists(heard)),
+            _ => query.filter(not(exists(unsent)).or(exists(heard))),
+        };
     }
     let rows = query.load(conn)?;
     Ok(rows
@@ -229,20 +299,4 @@ fn contacts(
             )
         })
         .collect())
-}
-
-/// Whoever was told of an incident before it ended and has no mail of that end: the invariant says nobody.
-pub fn told_without_end(conn: &mut Connection) -> Result<i64, Problem> {
-    let mail_of_end = deliveries::table
-        .filter(deliveries::tenant_id.eq(told::tenant_id))
-        .filter(deliveries::event_id.eq(broadcasts::id))
-        .filter(deliveries::recipient.eq(told::recipient));
-    Ok(told::table
-        .inner_join(broadcasts::table.on(broadcasts::incident_id.eq(told::incident_id)))
-        .filter(broadcasts::kind.eq_any([BroadcastKind::Resolved, BroadcastKind::FalsePositive]))
-        .filter(broadcasts::state.eq_any([BroadcastState::Sending, BroadcastState::Finished]))
-        .filter(told::at.le(broadcasts::created_at))
-        .filter(diesel::dsl::not(exists(mail_of_end)))
-        .count()
-        .get_result(conn)?)
 }

@@ -515,6 +515,17 @@ pub fn attached(conn: &mut Connection, incident: IncidentId, limit: i64) -> Resu
         .load(conn)?)
 }
 
+/// All open requests of an incident.
+pub fn open_of(conn: &mut Connection, incident: IncidentId, limit: i64) -> Result<Vec<Request>, Problem> {
+    Ok(service_requests::table
+        .filter(service_requests::incident_id.eq(incident))
+        .filter(service_requests::is_open.eq(true))
+        .order((service_requests::tenant_id, service_requests::id))
+        .limit(limit)
+        .select(Request::as_select())
+        .load(conn)?)
+}
+
 /// Requests that followed this resolution of an incident and were not touched since.
 pub fn followed(
     conn: &mut Connection,

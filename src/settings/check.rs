@@ -167,6 +167,12 @@ pub fn duration(text: &str) -> Option<TimeDelta> {
         .then_some(delta)
 }
 
+/// The same for what may be nothing, and is no more than a day.
+pub fn pause(text: &str) -> Option<TimeDelta> {
+    let delta = TimeDelta::from_std(humantime::parse_duration(text).ok()?).ok()?;
+    (delta <= TimeDelta::days(1)).then_some(delta)
+}
+
 pub fn url_of(schemes: &'static [&'static str]) -> impl Fn(&str) -> Option<String> {
     move |text| {
         let url = url::Url::parse(text).ok()?;

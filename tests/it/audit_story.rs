@@ -480,6 +480,27 @@ impl Story {
             .await;
         self.does(&marta, "report_incident", id, words, "incident_reported")
             .await;
+        let form = json!({"body": "The same.", "of": self.stage.incident().await["id"]});
+        let twin = self.stage.incident().await;
+        let (_, event) = self
+            .tries(&marta, "merge_incident", &twin["id"], form.clone())
+            .await;
+        assert_eq!(
+            (&event["data"]["to"], &event["data"]["duplicate_of"]),
+            (&json!("duplicate"), &form["of"])
+        );
+        let update = format!("/v1/incidents/{}/updates", form["of"].as_str().unwrap());
+        let update = marta.post(&update, json!({"body": "Nonsense."})).await.ok();
+        let id = &update["broadcast_id"];
+        let (_, event) = self.tries(&marta, "cancel_broadcast", id, json!({})).await;
+        assert_eq!(
+            (&event["kind"], &event["data"]["from"], &event["data"]["to"]),
+            (
+                &json!("broadcast_cancelled"),
+                &json!("pending"),
+                &json!("cancelled")
+            )
+        );
     }
 
     async fn filed(&mut self, incident: &Value) -> Value {

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use crate::desk::{Database, PASSWORD};
 
 const SECRET: &str = "a secret of the tests, long enough to be one";
-const COMMANDS: [&str; 11] = [
-    "serve", "demo", "migrate", "replay", "simulate", "spec", "rights", "keys", "tenants", "audit", "token",
+const COMMANDS: [&str; 12] = [
+    "serve", "demo", "migrate", "replay", "simulate", "spec", "rights", "keys", "tenants", "audit", "doctor",
+    "token",
 ];
 
 /// The binary in `home`, with nothing of this process's environment.
@@ -356,6 +357,7 @@ fn a_bad_setting_is_named_with_what_is_allowed() {
             "999years",
             "a duration",
         ),
+        ("mail-grace", "ALLCLEAR_MAIL_GRACE", "25h", "from 0s to 1day"),
         ("http-workers", "ALLCLEAR_HTTP_WORKERS", "0", "from 1 to 256"),
         (
             "trusted-proxies",

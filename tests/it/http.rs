@@ -192,6 +192,7 @@ const WITHOUT_PRECONDITION: &[&str] = &[
     "comment_on_request",
     "claim_request",
     "retry_delivery",
+    "cancel_broadcast",
     "set_my_presence",
     "preview_routing",
     "rehearse_rules",

@@ -8,7 +8,7 @@ use allclear::settings::Settings;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::desk::{Stage, TestDesk, User, incident_form};
+use crate::desk::{Reply, Stage, TestDesk, User, incident_form};
 use crate::mailbox::Mail;
 
 /// A stage on which time passes without anybody having to sign in again.
@@ -907,7 +907,7 @@ async fn an_event_that_cannot_be_read_stops_neither_the_mail_of_others_nor_the_b
     );
     assert_eq!(
         addressees(desk, "[Resolved]"),
-        ["bob@contoso.example", "it@contoso.example", "zoe@contoso.example"]
+        ["bob@contoso.example", "zoe@contoso.example"]
     );
     let open = stage.bob.all("/v1/service-requests?open=true").await;
     assert_eq!(open.len(), 0, "the cascade went on");
@@ -1256,6 +1256,7 @@ struct Turn {
     broadcast: String,
     incident: String,
     is_end: bool,
+    is_cancelled: bool,
     told: BTreeSet<(String, String)>,
 }
 
@@ -1303,13 +1304,107 @@ impl History {
         }
     }
 
+    /// An incident turns out to be another one.
+    async fn merge(&mut self) {
+        let (one, other) = (
+            self.dice.pick(&self.incidents).cloned(),
+            self.dice.pick(&self.incidents).cloned(),
+        );
+        let Some((incident, other)) = one.zip(other).filter(|(one, other)| one["id"] != other["id"]) else {
+            return;
+        };
+        let told = self.told_of(&incident).await;
+        let form = json!({"body": "The same.", "of": other["id"]});
+        let reply = self
+            .stage
+            .marta
+            .post(&format!("{}/duplicate", incident_path(&incident)), form)
+            .await;
+        self.log.push(format!(
+            "{} is {} → {}",
+            self.title(&incident),
+            self.title(&other),
+            reply.status
+        ));
+        assert!(matches!(reply.status, 200 | 409), "duplicate: {}", reply.body);
+        self.turned(&incident, "duplicate", &reply, told);
+    }
+
+    /// An update is called off, or an opening; never an end.
+    async fn cancel(&mut self) {
+        let Some(incident) = self.dice.pick(&self.incidents).cloned() else {
+            return;
+        };
+        let path = format!("{}/broadcasts", incident_path(&incident));
+        let broadcasts = self.stage.desk.operator.all(&path).await;
+        let broadcast = self.dice.pick(&broadcasts).cloned().unwrap();
+        let call = format!("/v1/broadcasts/{}/cancel", id(&broadcast));
+        let reply = self.stage.marta.post(&call, json!({})).await;
+        let kind = broadcast["kind"].as_str().unwrap();
+        self.log
+            .push(format!("cancel {kind} {} → {}", id(&broadcast), reply.status));
+        assert!(matches!(reply.status, 200 | 409), "cancel: {}", reply.body);
+        let is_end = matches!(
+            kind,
+            "incident_resolved" | "incident_false_positive" | "incident_duplicate"
+        );
+        assert!(!is_end || reply.body["code"] == "end-is-owed", "{}", reply.body);
+        if reply.status == 200 {
+            let mut turns = self.turns.iter_mut();
+            if let Some(turn) = turns.find(|turn| turn.broadcast == id(&broadcast)) {
+                turn.is_cancelled = true;
+            }
+        }
+    }
+
+    /// Somebody's server takes no mail for now, or takes it again.
+    fn trouble(&mut self) {
+        let who = format!("w{}@watchers.example", self.dice.roll(3));
+        let mailbox = &self.stage.desk.mailbox;
+        if self.dice.roll(2) == 0 {
+            mailbox.refuse(&who, 451);
+        } else {
+            mailbox.accept(&who);
+        }
+    }
+
+    /// A process dies with mail in its hands that has not left, and another one takes over.
+    async fn crash(&mut self) {
+        let desk = &mut self.stage.desk;
+        let until = instant(desk, desk.clock.now() + desk.settings().mail_lease);
+        desk.sql(&format!(
+            "UPDATE deliveries SET state = 'leased', lease_owner = id, lease_until = {until} \
+             WHERE state = 'pending' AND attempts = 0 AND recipient LIKE 'w1@%' \
+             AND (tenant_id, incident_id, recipient) IN (SELECT tenant_id, incident_id, recipient FROM told)"
+        ));
+        desk.restart().await;
+        let stage = &mut self.stage;
+        for user in [&mut stage.bob, &mut stage.eva, &mut stage.ada, &mut stage.marta] {
+            *user = now_at(&stage.desk, user);
+        }
+        self.log.push("a crash".to_owned());
+    }
+
+    async fn told_of(&self, incident: &Value) -> BTreeSet<(String, String)> {
+        let naming = self.mails_naming(incident).await.into_iter();
+        naming.map(|(tenant, recipient, _)| (tenant, recipient)).collect()
+    }
+
+    /// Notes a turn, if it was taken.
+    fn turned(&mut self, incident: &Value, call: &str, reply: &Reply, told: BTreeSet<(String, String)>) {
+        if reply.status == 200 {
+            self.turns.push(Turn {
+                broadcast: reply.body["broadcast_id"].as_str().unwrap().to_owned(),
+                incident: id(incident).to_owned(),
+                is_end: call != "reopen",
+                is_cancelled: false,
+                told,
+            });
+        }
+    }
+
     async fn turn_of(&mut self, incident: &Value, call: &str) {
-        let told = self
-            .mails_naming(incident)
-            .await
-            .into_iter()
-            .map(|(t, r, _)| (t, r))
-            .collect();
+        let told = self.told_of(incident).await;
         let path = format!("{}/{call}", incident_path(incident));
         let keep = if call == "resolve" && self.dice.roll(2) == 0 {
             json!({"body": "So it is.", "requests": "keep"})
@@ -1320,14 +1415,7 @@ impl History {
         self.log
             .push(format!("{call} {} → {}", self.title(incident), reply.status));
         assert!(matches!(reply.status, 200 | 409), "{call}: {}", reply.body);
-        if reply.status == 200 {
-            self.turns.push(Turn {
-                broadcast: reply.body["broadcast_id"].as_str().unwrap().to_owned(),
-                incident: id(incident).to_owned(),
-                is_end: call != "reopen",
-                told,
-            });
-        }
+        self.turned(incident, call, &reply, told);
     }
 
     async fn open(&mut self) {
@@ -1445,7 +1533,7 @@ impl History {
 
     async fn step(&mut self) {
         let worker = self.stage.desk.running().worker.clone();
-        match self.dice.roll(24) {
+        match self.dice.roll(31) {
             0 => self.open().await,
             1..=3 => self.file().await,
             4 | 5 => self.work("watch").await,
@@ -1472,6 +1560,10 @@ impl History {
             22 => {
                 worker.dispatch().await.unwrap();
             }
+            23 | 24 => self.merge().await,
+            25 => self.cancel().await,
+            26 | 27 => self.trouble(),
+            28 => self.crash().await,
             _ => self.stage.desk.drain().await,
         }
         self.stage.desk.pass(TimeDelta::milliseconds(
@@ -1485,7 +1577,8 @@ impl History {
         );
     }
 
-    /// Exactly one mail of each end to whomever it was owed, and at most one of any broadcast to anybody.
+    /// One mail of each end or reopening to whomever it was owed, unless it was still unsent as the incident was reopened;
+    /// exactly one of the last; and at most one of any broadcast to anybody.
     async fn check(&self, seed: u64) {
         let story = || format!("seed {seed}:\n{}", self.log.join("\n"));
         for incident in &self.incidents {
@@ -1501,12 +1594,13 @@ impl History {
                 .iter()
                 .filter(|turn| turn.incident == id(incident))
                 .collect();
-            for turn in &turns {
-                for (tenant, recipient) in &turn.told {
-                    assert_eq!(
-                        count(tenant, recipient, &turn.broadcast),
-                        1,
-                        "{recipient} was told of {incident} before {}: {}",
+            for (at, turn) in turns.iter().enumerate() {
+                let may_be_replaced = turn.is_end && turns[at + 1..].iter().any(|later| !later.is_end);
+                for (tenant, recipient) in turn.told.iter().filter(|_| !turn.is_cancelled) {
+                    let mails = count(tenant, recipient, &turn.broadcast);
+                    assert!(
+                        mails == 1 || (mails == 0 && may_be_replaced),
+                        "{recipient} was told of {incident} before {} and got {mails}: {}",
                         turn.broadcast,
                         story()
                     );
@@ -1545,8 +1639,24 @@ async fn history(seed: u64, steps: usize) -> usize {
     for _ in 0..steps {
         history.step().await;
     }
-    history.stage.desk.drain().await;
+    for n in 0..3 {
+        history
+            .stage
+            .desk
+            .mailbox
+            .accept(&format!("w{n}@watchers.example"));
+    }
+    // What was in dead hands, and what was put off.
+    for pause in [TimeDelta::seconds(20), TimeDelta::hours(2), TimeDelta::hours(2)] {
+        history.stage.desk.pass(pause);
+        history.stage.desk.drain().await;
+    }
     assert_eq!(told_without_end(&history.stage.desk).await, 0);
+    let left = history
+        .stage
+        .desk
+        .count("deliveries WHERE state = 'suppressed' AND reason IS NULL");
+    assert_eq!(left, 0, "{}", history.log.join("\n"));
     history.check(seed).await;
     history.turns.iter().filter(|turn| turn.is_end).count()
 }

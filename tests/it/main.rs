@@ -19,6 +19,7 @@ mod architecture;
 mod audit;
 mod audit_story;
 mod bad_input;
+mod broadcasts;
 mod chain;
 mod command_line;
 mod custody;

@@ -262,6 +262,7 @@ impl Spec {
                 "remove" => json!(cast.ben.id),
                 "queue_id" | "fallback_queue_id" => cast.queue["id"].clone(),
                 "incident_id" | "incident" | "follows" => cast.incident["id"].clone(),
+                "of" => cast.other["id"].clone(),
                 "tenant_id" => cast.stage.contoso["id"].clone(),
                 // It would have to be closed.
                 "follow_up_of" => Value::Null,
@@ -287,6 +288,8 @@ fn text(value: &Value) -> String {
 pub struct Cast {
     pub stage: Stage,
     pub incident: Value,
+    /// What another incident turns out to be.
+    other: Value,
     pub request: Value,
     pub queue: Value,
     /// Another one of the queue.
@@ -354,7 +357,7 @@ impl Cast {
         let (desk, marta, bob, ada) = (&stage.desk, &stage.marta, &stage.bob, &stage.ada);
         let mut other = incident_form();
         other["services"] = json!(["sign-in"]);
-        marta.post("/v1/incidents", other).await.created();
+        let other = marta.post("/v1/incidents", other).await.created();
         let incident = stage.incident().await;
         let path = format!("/v1/incidents/{}", text(&incident["id"]));
         marta
@@ -465,6 +468,7 @@ impl Cast {
             delivery: text(&deliveries["items"][0]["id"]),
             stage,
             incident,
+            other,
             request,
             queue,
             ben,

@@ -184,7 +184,7 @@ async fn incidents(db: &Db, scope: Scope, lines: &mut Lines) -> Result<(), Probl
         let next = rows.last().map(|row| (row.standing, row.id));
         let views = rows
             .into_iter()
-            .map(|row| incidents::store::view(conn, scope, false, (row, None)));
+            .map(|row| incidents::view::of(conn, scope, false, (row, None)));
         Ok((next, views.collect::<Result<Vec<_>, _>>()?))
     };
     pages(db, scope, read, |view| lines.add(&view)).await

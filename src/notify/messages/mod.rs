@@ -52,6 +52,7 @@ impl Messages {
             | DeliveryKind::IncidentResolved
             | DeliveryKind::IncidentReopened
             | DeliveryKind::IncidentFalsePositive
+            | DeliveryKind::IncidentDuplicate
             | DeliveryKind::IncidentReported => self.status_mail(conn, delivery),
             DeliveryKind::RequestReceived
             | DeliveryKind::RequestCommented
@@ -107,7 +108,14 @@ struct StatusMail {
     at: String,
     body: String,
     next_update_by: Option<String>,
+    goes_on_as: Option<GoesOn>,
     requests: Vec<Line>,
+    link: String,
+}
+
+/// The incident that a duplicate goes on as, as a mail names it.
+struct GoesOn {
+    title: String,
     link: String,
 }
 
@@ -181,14 +189,27 @@ impl Messages {
     }
 
     fn status_mail(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {
-        let broadcast = mail::store::find_broadcast(conn, delivery.event_id)?;
+        let broadcast = mail::broadcasts::find(conn, delivery.event_id)?;
         let broadcast = broadcast.ok_or_else(|| Problem::not_found("broadcast"))?;
         let incident = incidents::store::find(conn, broadcast.incident_id)?;
         let incident = incident.ok_or_else(|| Problem::not_found("incident"))?;
         let update = incidents::store::update_at(conn, incident.id, broadcast.seq)?;
         let update = update.ok_or_else(|| Problem::not_found("update"))?;
         let (services, regions) = incidents::store::scope_names(conn, incident.id)?;
-        let rows = requests::store::concerning(conn, incident.id, delivery.tenant_id, &delivery.recipient)?;
+        let concerning = |conn: &mut Connection, incident| {
+            requests::store::concerning(conn, incident, delivery.tenant_id, &delivery.recipient)
+        };
+        let mut rows = concerning(conn, incident.id)?;
+        let mut goes_on_as = None;
+        if let (DeliveryKind::IncidentDuplicate, Some(of)) = (delivery.kind, incident.duplicate_of) {
+            let other = incidents::store::find(conn, of)?.ok_or_else(|| Problem::not_found("incident"))?;
+            // Most have moved there.
+            rows.extend(concerning(conn, of)?);
+            goes_on_as = Some(GoesOn {
+                title: cleaned(&other.title),
+                link: self.link_of(&other),
+            });
+        }
         let zone = delivery.time_zone.as_str();
         let content = StatusMail {
             kind: delivery.kind,
@@ -207,8 +228,9 @@ impl Messages {
             at: local(update.at, zone),
             body: update.body,
             next_update_by: update.next_update_by.map(|at| local(at, zone)),
+            goes_on_as,
             requests: rows.into_iter().map(|row| self.line(row)).collect(),
-            link: format!("{}/v1/incidents/{}", self.public_url, incident.id),
+            link: self.link_of(&incident),
         };
         let subject = StatusSubject(&content).render().map_err(Problem::internal)?;
         let text = StatusText(&content).render().map_err(Problem::internal)?;
@@ -267,6 +289,10 @@ impl Messages {
         })
     }
 
+    fn link_of(&self, incident: &Incident) -> String {
+        format!("{}/v1/incidents/{}", self.public_url, incident.id)
+    }
+
     fn line(&self, request: Request) -> Line {
         Line {
             link: format!("{}/v1/service-requests/{}", self.public_url, request.reference),
@@ -288,6 +314,7 @@ fn headline(kind: DeliveryKind) -> &'static str {
         DeliveryKind::IncidentResolved => "Resolved",
         DeliveryKind::IncidentReopened => "Reopened",
         DeliveryKind::IncidentFalsePositive => "False alarm",
+        DeliveryKind::IncidentDuplicate => "Now tracked as another incident",
         DeliveryKind::IncidentReported => "Post-incident report",
         DeliveryKind::RequestReceived => "We have your request",
         DeliveryKind::RequestCommented => "New reply",

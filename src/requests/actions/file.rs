@@ -175,7 +175,7 @@ pub fn check_incident(
     id: IncidentId,
     tenant: TenantId,
 ) -> Result<(Incident, Vec<String>, Vec<String>), Problem> {
-    let incident = incidents::store::find(conn, id)?.filter(|incident| incident.status.is_published());
+    let incident = incidents::store::find_public(conn, id)?;
     let incident = incident.ok_or_else(|| Problem::not_found("incident"))?;
     let shared = incidents::store::shared_scope(conn, id, tenant)?;
     if shared.0.is_empty() || shared.1.is_empty() {
@@ -192,10 +192,11 @@ pub fn check_incident(
         if !followed_by.is_empty() {
             problem = problem.with("followed_by", followed_by);
         }
-        if let Some(of) = incident.duplicate_of {
-            let (services, regions) = incidents::store::shared_scope(conn, of, tenant)?;
+        let root = incidents::duplicates::root(conn, &incident)?;
+        if root.id != incident.id {
+            let (services, regions) = incidents::store::shared_scope(conn, root.id, tenant)?;
             if !services.is_empty() && !regions.is_empty() {
-                problem = problem.with("duplicate_of", of);
+                problem = problem.with("duplicate_of", root.id);
             }
         }
         return Err(problem);

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::change::{save, tell};
-use crate::db::{Connection, Moment};
+use crate::db::{Connection, IncidentId, Moment};
 use crate::journal::{Actor, EventKind};
 use crate::problem::Problem;
 use crate::requests::lifecycle::Status;
@@ -50,6 +50,18 @@ pub fn detach(conn: &mut Connection, rows: Vec<Request>, now: Moment) -> Result<
     })
 }
 
+/// Binds requests to what their incident goes on as.
+pub fn move_to(
+    conn: &mut Connection,
+    rows: Vec<Request>,
+    incident: IncidentId,
+    now: Moment,
+) -> Result<(), Problem> {
+    change_each(conn, rows, EventKind::RequestLinked, now, |request| {
+        request.incident_id = Some(incident)
+    })
+}
+
 /// Cancels requests whose tenant is no more.
 pub fn withdraw(conn: &mut Connection, rows: Vec<Request>, now: Moment) -> Result<(), Problem> {
     change_each(conn, rows, EventKind::RequestCancelled, now, |request| {
@@ -85,6 +97,8 @@ fn change_each(
         let mut data = json!({});
         if before.status != after.status {
             data = json!({"from": before.status, "to": after.status, "cause": after.resolution_cause});
+        } else if before.incident_id != after.incident_id {
+            data = json!({"from_incident": before.incident_id, "to_incident": after.incident_id});
         }
         let event = save(conn, &before, &mut after, kind, &actor, now, data)?;
         tell(conn, Some(&before), &after, &event, &[])?;

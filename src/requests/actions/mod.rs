@@ -16,7 +16,7 @@ pub use claim::{Reason, claim};
 pub use comment::{comment, unwatch, watch};
 pub use escalate::escalate;
 pub use file::{Filed, file};
-pub use follow::{close_expired, detach, follow, return_to_line, withdraw};
+pub use follow::{close_expired, detach, follow, move_to, return_to_line, withdraw};
 pub use link::{link, pin, unpin};
 pub use move_on::{
     assign, await_customer, cancel, close, hold, reject, release, reopen, resolve, resume, still_affected,

@@ -1,0 +1,29 @@
+-- Why a message was not sent: a suppressed row without a reason would be one that was forgotten.
+ALTER TABLE deliveries ADD COLUMN reason TEXT;
+UPDATE deliveries SET reason = 'erased' WHERE state = 'suppressed';
+
+-- How many messages of an event are in each state, and how many were sent lately, out of the index alone.
+DROP INDEX deliveries_event;
+CREATE INDEX deliveries_event ON deliveries (event_id, state, sent_at);
+
+-- An incident that goes on as another one is told of like every end. leaves_at: nothing of it leaves before.
+DROP INDEX broadcasts_state;
+ALTER TABLE broadcasts RENAME TO broadcasts_before;
+CREATE TABLE broadcasts (
+    id BLOB NOT NULL PRIMARY KEY,
+    incident_id BLOB NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('incident_opened', 'incident_updated', 'incident_resolved', 'incident_reopened', 'incident_false_positive', 'incident_duplicate', 'incident_reported')),
+    seq INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'expanding', 'sending', 'finished', 'cancelled')),
+    phase TEXT NOT NULL CHECK (phase IN ('requesters', 'watchers', 'contacts', 'told', 'done')),
+    after_tenant BLOB,
+    after_key TEXT NOT NULL,
+    audience INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    leaves_at INTEGER,
+    UNIQUE (incident_id, seq)
+) STRICT;
+INSERT INTO broadcasts SELECT id, incident_id, kind, seq, state, phase, after_tenant, after_key, audience, created_at, finished_at, NULL FROM broadcasts_before;
+DROP TABLE broadcasts_before;
+CREATE INDEX broadcasts_state ON broadcasts (state, id);

@@ -1,0 +1,235 @@
+//! Who was told of an incident: told it began, so told it ended (contract §5).
+
+use chrono::TimeDelta;
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+
+use super::broadcasts;
+use super::model::{BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Reason, Recipient};
+use super::store;
+use crate::db::schema::broadcasts as all_broadcasts;
+use crate::db::schema::{deliveries, incidents, told};
+use crate::db::{Connection, DeliveryId, EventId, IncidentId, Moment, TenantId, lock, on_each};
+use crate::problem::Problem;
+
+/// For so long after an end the metric asks who did not hear of it; `allclear doctor` asks of all ends.
+const WATCHED: TimeDelta = TimeDelta::days(30);
+/// The metric counts no further.
+const COUNTED: i64 = 10_000;
+
+#[derive(Insertable, Queryable)]
+#[diesel(table_name = told, treat_none_as_default_value = false)]
+struct Told {
+    tenant_id: TenantId,
+    incident_id: IncidentId,
+    recipient: String,
+    name: String,
+    locale: String,
+    time_zone: String,
+    at: Moment,
+}
+
+impl Told {
+    fn of(incident_id: IncidentId, to: Recipient, at: Moment) -> Self {
+        Self {
+            tenant_id: to.tenant_id,
+            incident_id,
+            recipient: to.email,
+            name: to.name,
+            locale: to.locale,
+            time_zone: to.time_zone,
+            at,
+        }
+    }
+}
+
+/// Writes down that the recipients of these messages are told, as they are handed over and before they leave.
+///
+/// A message may leave after its incident has ended, and its recipient may belong to no audience any more: so whoever
+/// is told of an incident that is over gets the mail of its end too, if it is not in the ledger already.
+pub fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<(), Problem> {
+    let naming: Vec<Delivery> = deliveries::table
+        .filter(deliveries::id.eq_any(ids.to_vec()))
+        .filter(deliveries::incident_id.is_not_null())
+        .filter(deliveries::kind.eq_any(DeliveryKind::ALL.to_vec()))
+        .select(Delivery::as_select())
+        .load(conn)?;
+    let named = named(conn, &naming)?;
+    let mut incidents: Vec<IncidentId> = named.iter().map(|(incident, _)| *incident).collect();
+    incidents.sort_unstable();
+    incidents.dedup();
+    // Shared: an end that comes now waits, and finds these among the told.
+    for incident in &incidents {
+        lock::shared(conn, lock::Key::of(*incident))?;
+    }
+    let rows: Vec<Told> = named
+        .iter()
+        .map(|(incident, delivery)| Told::of(*incident, delivery.to(), now))
+        .collect();
+    on_each!(conn, conn => diesel::insert_into(told::table).values(&rows).on_conflict_do_nothing().execute(conn))?;
+    for incident in incidents {
+        let here = named.iter().filter(|(named, _)| *named == incident);
+        let here: Vec<&Delivery> = here.map(|(_, delivery)| *delivery).collect();
+        tell_of_end(conn, incident, &here, now)?;
+    }
+    Ok(())
+}
+
+/// The incidents that messages name: their own, and the one that a duplicate goes on as.
+fn named<'a>(
+    conn: &mut Connection,
+    naming: &'a [Delivery],
+) -> Result<Vec<(IncidentId, &'a Delivery)>, Problem> {
+    let own = naming
+        .iter()
+        .filter_map(|row| row.incident_id.map(|incident| (incident, row)));
+    let mut named: Vec<(IncidentId, &Delivery)> = own.collect();
+    let of_duplicates: Vec<(IncidentId, &Delivery)> = named
+        .iter()
+        .filter(|(_, row)| row.kind == DeliveryKind::IncidentDuplicate)
+        .copied()
+        .collect();
+    if of_duplicates.is_empty() {
+        return Ok(named);
+    }
+    let ids: Vec<IncidentId> = of_duplicates.iter().map(|(incident, _)| *incident).collect();
+    let goes_on_as: Vec<(IncidentId, Option<IncidentId>)> = incidents::table
+        .filter(incidents::id.eq_any(ids))
+        .select((incidents::id, incidents::duplicate_of))
+        .load(conn)?;
+    for (incident, row) in of_duplicates {
+        let other = goes_on_as.iter().find(|(id, _)| *id == incident);
+        named.extend(other.and_then(|(_, of)| *of).map(|of| (of, row)));
+    }
+    Ok(named)
+}
+
+/// Adds those who are told late of an incident that is over to the audience of its end.
+fn tell_of_end(
+    conn: &mut Connection,
+    incident: IncidentId,
+    told: &[&Delivery],
+    now: Moment,
+) -> Result<(), Problem> {
+    let Some(end) = broadcasts::latest_end(conn, incident)? else {
+        return Ok(());
+    };
+    if told.iter().all(|row| row.event_id == end.id) {
+        return Ok(());
+    }
+    // Its audience is written down under this lock: where that has not begun, these will be found among the told.
+    lock::shared(conn, lock::Key::of(end.id))?;
+    let end = broadcasts::find(conn, end.id)?.filter(|end| end.state != BroadcastState::Pending);
+    let Some(end) = end else { return Ok(()) };
+    let late = told.iter().filter(|row| row.event_id != end.id);
+    let rows: Vec<Delivery> = late.map(|row| end.message(row.to(), now)).collect();
+    match store::enqueue(conn, &rows)? {
+        0 => Ok(()),
+        added => broadcasts::grow(conn, end.id, added),
+    }
+}
+
+/// Whoever was told of an incident, after a place in the list.
+pub fn of_incident(
+    conn: &mut Connection,
+    incident: IncidentId,
+    after: Option<(TenantId, String)>,
+    limit: i64,
+) -> Result<Vec<Recipient>, Problem> {
+    let mut query = told::table
+        .filter(told::incident_id.eq(incident))
+        .order((told::tenant_id, told::recipient))
+        .limit(limit)
+        .select((
+            told::tenant_id,
+            told::recipient,
+            told::name,
+            told::locale,
+            told::time_zone,
+        ))
+        .into_boxed();
+    if let Some((tenant, key)) = after {
+        query = query.filter(
+            told::tenant_id
+                .gt(tenant)
+                .or(told::tenant_id.eq(tenant).and(told::recipient.gt(key))),
+        );
+    }
+    let rows: Vec<(TenantId, String, String, String, String)> = query.load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(tenant_id, email, name, locale, time_zone)| Recipient {
+            tenant_id,
+            email,
+            name,
+            locale,
+            time_zone,
+        })
+        .collect())
+}
+
+/// Somebody who was told of an incident that is over, and has no mail of its end.
+#[derive(Clone, Debug, Queryable)]
+pub struct Unended {
+    /// On whose behalf.
+    pub tenant_id: TenantId,
+    /// The incident.
+    pub incident_id: IncidentId,
+    /// The address.
+    pub recipient: String,
+    /// The broadcast of its end.
+    pub end: EventId,
+}
+
+/// Whoever was told of an incident, and has for its latest end neither a delivery that is sent, on its way, or failed
+/// and visible, nor a recorded reason why not: up to `limit` of them, of ends after `since`. The invariant says: nobody.
+///
+/// An end that is not all written down yet is not missed.
+pub fn without_end(
+    conn: &mut Connection,
+    since: Option<Moment>,
+    limit: i64,
+) -> Result<Vec<Unended>, Problem> {
+    diesel::alias!(all_broadcasts as turns: Turns);
+    let later_turn = turns
+        .filter(
+            turns
+                .field(all_broadcasts::incident_id)
+                .eq(all_broadcasts::incident_id),
+        )
+        .filter(turns.field(all_broadcasts::kind).eq_any(BroadcastKind::TURNS))
+        .filter(turns.field(all_broadcasts::seq).gt(all_broadcasts::seq));
+    let mail_of_end = deliveries::table
+        .filter(deliveries::tenant_id.eq(told::tenant_id))
+        .filter(deliveries::event_id.eq(all_broadcasts::id))
+        .filter(deliveries::recipient.eq(told::recipient))
+        .filter(
+            deliveries::state
+                .ne(DeliveryState::Suppressed)
+                .or(deliveries::reason.assume_not_null().eq_any(Reason::ENOUGH)),
+        );
+    let mut query = told::table
+        .inner_join(all_broadcasts::table.on(all_broadcasts::incident_id.eq(told::incident_id)))
+        .filter(all_broadcasts::kind.eq_any(BroadcastKind::ENDS))
+        .filter(all_broadcasts::state.ne_all([BroadcastState::Pending, BroadcastState::Expanding]))
+        .filter(not(exists(later_turn)))
+        .filter(not(exists(mail_of_end)))
+        .limit(limit)
+        .select((
+            told::tenant_id,
+            told::incident_id,
+            told::recipient,
+            all_broadcasts::id,
+        ))
+        .into_boxed();
+    if let Some(since) = since {
+        query = query.filter(all_broadcasts::created_at.gt(since));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// How many people did not hear of an end, for the metrics.
+pub fn count_without_end(conn: &mut Connection, now: Moment) -> Result<i64, Problem> {
+    let found = without_end(conn, Some(now.plus(-WATCHED)), COUNTED)?;
+    Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))
+}
