@@ -38,9 +38,10 @@ use crate::identity::session::Policy;
 use crate::identity::tokens::Tokens;
 use crate::identity::{self, Door, Remembered};
 use crate::journal::ChainKey;
+use crate::mail::dkim::Signer;
 use crate::mail::transport::Transport;
 use crate::mail::{self, Dispatcher};
-use crate::notify::messages::Messages;
+use crate::notify::messages::{Messages, Templates};
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
 use crate::worker::Worker;
@@ -57,6 +58,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .configure(queues::api::routes)
         .configure(sla::api::routes)
         .configure(mail::api::routes)
+        .configure(notify::api::routes)
         .configure(audit::api::routes);
 }
 
@@ -150,8 +152,16 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     }
     let bell = Bell::default();
     let transport = transport(&settings)?;
-    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone()));
-    let dispatcher = Dispatcher::new(db.clone(), clock.clone(), transport, messages, &settings);
+    let templates = Templates::load(settings.mail_templates.as_deref()).map_err(Problem::internal)?;
+    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone(), templates)?);
+    let dispatcher = Dispatcher::new(
+        db.clone(),
+        clock.clone(),
+        transport,
+        messages.clone(),
+        signer(&settings)?,
+        &settings,
+    );
     let worker = Worker::new(
         db.clone(),
         clock.clone(),
@@ -162,7 +172,14 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     );
     let (stop, _) = watch::channel(false);
     let traffic = Traffic::default();
-    let (server, url) = listen(&settings, &clock, &db, &tokens, (&bell, &traffic), &secret)?;
+    let (server, url) = listen(
+        &settings,
+        &clock,
+        &db,
+        (&tokens, &messages),
+        (&bell, &traffic),
+        &secret,
+    )?;
     tracing::info!(url, engine = db.engine(), "serving");
     Ok(Running {
         url,
@@ -189,7 +206,7 @@ fn listen(
     settings: &Settings,
     clock: &Clock,
     db: &Db,
-    tokens: &Tokens,
+    (tokens, messages): (&Tokens, &Arc<Messages>),
     (bell, traffic): (&Bell, &Traffic),
     secret: &Secret,
 ) -> Result<(actix_web::dev::Server, String), Problem> {
@@ -203,6 +220,7 @@ fn listen(
     let clock = web::Data::new(clock.clone());
     let db = web::Data::new(db.clone());
     let tokens = web::Data::new(tokens.clone());
+    let messages = web::Data::from(Arc::clone(messages));
     let bell = web::Data::new(bell.clone());
     let traffic = web::Data::new(traffic.clone());
     let cursors = web::Data::new(Cursors::new(&secret.derive("cursors")));
@@ -240,6 +258,7 @@ fn listen(
             .app_data(clock.clone())
             .app_data(db.clone())
             .app_data(tokens.clone())
+            .app_data(messages.clone())
             .app_data(bell.clone())
             .app_data(traffic.clone())
             .app_data(cursors.clone())
@@ -345,6 +364,12 @@ fn transport(settings: &Settings) -> Result<Transport, Problem> {
             .map_err(|error| Problem::internal(format!("setting `smtp-url` (SMTP_URL): {error}"))),
         None => Transport::files(&settings.mail_dir()).map_err(Problem::internal),
     }
+}
+
+/// Who signs the mail, if anybody does.
+pub fn signer(settings: &Settings) -> Result<Option<Signer>, Problem> {
+    let signer = settings.dkim.as_ref().map(Signer::load).transpose();
+    signer.map_err(Problem::internal)
 }
 
 /// Makes a directory that only its owner enters.

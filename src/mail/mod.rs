@@ -5,12 +5,15 @@ pub mod api;
 pub mod backoff;
 pub mod custody;
 pub mod dispatch;
+pub mod dkim;
 pub mod message;
 mod model;
 pub mod store;
 pub mod transport;
+pub mod unsubscribe;
 
 pub use dispatch::{Content, Dispatcher, Render};
+pub use message::List;
 pub use model::{
     Broadcast, BroadcastKind, BroadcastState, BroadcastView, Delivery, DeliveryKind, DeliveryState,
     DeliveryView, Phase, Priority, Recipient,

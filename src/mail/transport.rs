@@ -18,12 +18,13 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
-use lettre::{AsyncFileTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::{AsyncFileTransport, AsyncTransport, Tokio1Executor};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use self::server::Server;
+use super::message::Raw;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const SEND_WITHIN: Duration = Duration::from_secs(60);
@@ -100,7 +101,7 @@ impl Transport {
     }
 
     /// Hands one mail over; waits for a connection as long as it takes, and then at most 60 s.
-    pub async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+    pub async fn send(&self, message: &Raw) -> Result<Receipt, SendError> {
         let sending = async {
             match self {
                 Transport::Files(files) => files.send(message).await,
@@ -114,8 +115,9 @@ impl Transport {
 }
 
 impl Files {
-    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let name = self.0.send(message.clone()).await.map_err(transient)?;
+    async fn send(&self, message: &Raw) -> Result<Receipt, SendError> {
+        let sent = self.0.send_raw(&message.envelope, &message.bytes).await;
+        let name = sent.map_err(transient)?;
         Ok(Receipt {
             reply: format!("{name}.eml"),
         })
@@ -157,10 +159,9 @@ struct Idle {
 }
 
 impl Smtp {
-    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let bytes = message.formatted();
+    async fn send(&self, message: &Raw) -> Result<Receipt, SendError> {
         let _permit = self.permits.acquire().await.map_err(transient)?;
-        match timeout(SEND_WITHIN, self.exchange(message.envelope(), &bytes)).await {
+        match timeout(SEND_WITHIN, self.exchange(&message.envelope, &message.bytes)).await {
             Ok(answer) => answer,
             Err(_) => Err(transient(format!("{} took longer than 60 s", self.server.host))),
         }
@@ -312,13 +313,12 @@ mod tests {
 
     use super::*;
 
-    fn message() -> Message {
-        let from = "desk@allclear.example".parse().unwrap();
-        Message::builder()
-            .from(from)
-            .to("ada@contoso.example".parse().unwrap())
-            .body("Hello".to_owned())
-            .unwrap()
+    fn message() -> Raw {
+        let (from, to) = ("desk@allclear.example", "ada@contoso.example");
+        Raw {
+            envelope: Envelope::new(from.parse().ok(), vec![to.parse().unwrap()]).unwrap(),
+            bytes: format!("From: {from}\r\nTo: {to}\r\n\r\nHello").into_bytes(),
+        }
     }
 
     /// A server that greets the n-th connection with the first line of the n-th script (the last script
