@@ -39,10 +39,11 @@ use crate::identity::session::Policy;
 use crate::identity::tokens::Tokens;
 use crate::identity::{self, Door, Remembered};
 use crate::journal::ChainKey;
+use crate::mail::dkim::Signer;
 use crate::mail::meters::Meters;
 use crate::mail::transport::{self, Transport};
-use crate::mail::{self, Dispatcher, Rehearsal, Render};
-use crate::notify::messages::Messages;
+use crate::mail::{self, Composer, Dispatcher, Rehearsal, Render};
+use crate::notify::messages::{Messages, Templates};
 use crate::problem::{Code, Problem};
 use crate::settings::Settings;
 use crate::worker::Worker;
@@ -59,6 +60,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .configure(queues::api::routes)
         .configure(sla::api::routes)
         .configure(mail::api::routes)
+        .configure(notify::api::routes)
         .configure(audit::api::routes);
 }
 
@@ -150,9 +152,9 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     }
     let bell = Bell::default();
     let registry = Registry::new();
-    let messages: Arc<dyn Render> = Arc::new(Messages::new(&settings.public_url, secret.clone()));
-    let rehearsal = Rehearsal::new(Arc::clone(&messages), Arc::new(notify::audience::Everybody));
-    let dispatcher = dispatcher(&settings, (&db, &clock), messages, &registry)?;
+    let templates = Templates::load(settings.mail_templates.as_deref()).map_err(Problem::internal)?;
+    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone(), templates)?);
+    let dispatcher = dispatcher(&settings, (&db, &clock), messages.clone(), &registry)?;
     let numbers = Metrics::new(registry, Arc::clone(&dispatcher))?;
     let worker = Worker::new(
         db.clone(),
@@ -169,10 +171,9 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         &settings,
         &clock,
         &db,
-        &tokens,
+        (&tokens, &messages),
         (&bell, &traffic, numbers),
         &secret,
-        rehearsal,
     )?;
     tracing::info!(url, engine = db.engine(), "serving");
     Ok(Running {
@@ -200,10 +201,9 @@ fn listen(
     settings: &Settings,
     clock: &Clock,
     db: &Db,
-    tokens: &Tokens,
+    (tokens, messages): (&Tokens, &Arc<Messages>),
     (bell, traffic, numbers): (&Bell, &Traffic, Metrics),
     secret: &Secret,
-    rehearsal: Rehearsal,
 ) -> Result<(actix_web::dev::Server, String), Problem> {
     let counts = web::Data::new(Counts::new(&numbers.registry).map_err(Problem::internal)?);
     let document = document();
@@ -214,6 +214,9 @@ fn listen(
     let clock = web::Data::new(clock.clone());
     let db = web::Data::new(db.clone());
     let tokens = web::Data::new(tokens.clone());
+    let words: Arc<dyn Render> = Arc::<Messages>::clone(messages);
+    let rehearsal = web::Data::new(Rehearsal::new(words, Arc::new(notify::audience::Everybody)));
+    let messages = web::Data::from(Arc::clone(messages));
     let bell = web::Data::new(bell.clone());
     let traffic = web::Data::new(traffic.clone());
     let cursors = web::Data::new(Cursors::new(&secret.derive("cursors")));
@@ -221,7 +224,6 @@ fn listen(
     let policy = web::Data::new(Policy::of(settings));
     let issuers = web::Data::new(identity::sso::Issuers::new(clock.get_ref().clone())?);
     let secret = web::Data::new(secret.clone());
-    let rehearsal = web::Data::new(rehearsal);
     let limits = web::Data::new(Limits::new(settings.rate_limit, settings.refusal_limit, &clock));
     let origins = settings.allowed_origins.clone();
     let failed =
@@ -252,6 +254,7 @@ fn listen(
             .app_data(clock.clone())
             .app_data(db.clone())
             .app_data(tokens.clone())
+            .app_data(messages.clone())
             .app_data(bell.clone())
             .app_data(traffic.clone())
             .app_data(cursors.clone())
@@ -369,8 +372,9 @@ fn dispatcher(
     let meters = Meters::new(registry).map_err(Problem::internal)?;
     let transport = transport(settings, clock.clone())?;
     let base = (db.clone(), clock.clone());
+    let composer = Composer::new(messages, signer(settings)?, settings.mail_from.clone());
     Ok(Arc::new(Dispatcher::new(
-        base, transport, messages, meters, settings,
+        base, transport, composer, meters, settings,
     )))
 }
 
@@ -393,6 +397,12 @@ fn transport(settings: &Settings, clock: Clock) -> Result<Transport, Problem> {
         }
         None => Ok(transport),
     }
+}
+
+/// Who signs the mail, if anybody does.
+pub fn signer(settings: &Settings) -> Result<Option<Signer>, Problem> {
+    let signer = settings.dkim.as_ref().map(Signer::load).transpose();
+    signer.map_err(Problem::internal)
 }
 
 /// Makes a directory that only its owner enters.

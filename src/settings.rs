@@ -90,6 +90,14 @@ given! {
     reopen_window "ALLCLEAR_REOPEN_WINDOW";
     /// How long a resolved incident may be reopened [default: 24h]
     incident_reopen_window "ALLCLEAR_INCIDENT_REOPEN_WINDOW";
+    /// A folder of templates and phrases of mail that replace those of the program; see docs/templates.md
+    mail_templates "ALLCLEAR_MAIL_TEMPLATES";
+    /// A file with the private key (PEM) that mail is signed with (DKIM) [default: mail is not signed]
+    dkim_key "ALLCLEAR_DKIM_KEY";
+    /// The selector under which the DNS has the public key
+    dkim_selector "ALLCLEAR_DKIM_SELECTOR";
+    /// The domain that signs [default: that of the sender]
+    dkim_domain "ALLCLEAR_DKIM_DOMAIN";
     /// How long a message handed over and not marked stays with its process, if that dies [default: 15s]
     mail_lease "ALLCLEAR_MAIL_LEASE";
     /// Messages that one process has handed over and not marked at any time [default: 64]
@@ -185,6 +193,10 @@ pub struct Settings {
     pub reopen_window: Option<TimeDelta>,
     /// For incidents.
     pub incident_reopen_window: TimeDelta,
+    /// The operator's own templates of mail.
+    pub mail_templates: Option<PathBuf>,
+    /// How mail is signed; `None` is not at all.
+    pub dkim: Option<Dkim>,
     /// Lease of a message.
     pub mail_lease: TimeDelta,
     /// Messages handed over and not marked by one process.
@@ -219,6 +231,17 @@ pub struct Settings {
     pub log: String,
     /// JSON lines instead of text.
     pub log_json: bool,
+}
+
+/// How mail is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dkim {
+    /// The file with the private key.
+    pub key: PathBuf,
+    /// The selector, which with the domain is the name of the public key in the DNS.
+    pub selector: String,
+    /// The domain.
+    pub domain: String,
 }
 
 /// A setting with a value that is not allowed.
@@ -307,6 +330,13 @@ impl Settings {
                 allowed: "given with PostgreSQL: 32 characters or more, the same for all replicas".to_owned(),
             });
         }
+        let mail_from = check.take(
+            ("mail-from", "ALLCLEAR_MAIL_FROM"),
+            given.mail_from,
+            default_sender(),
+            "an address, such as `Support <support@example.com>`",
+            |text| text.parse().ok(),
+        );
         Self {
             listen: check.take(
                 ("listen", "ALLCLEAR_LISTEN"),
@@ -358,13 +388,20 @@ impl Settings {
                 given.smtp_timeout,
                 Duration::from_secs(60),
             ),
-            mail_from: check.take(
-                ("mail-from", "ALLCLEAR_MAIL_FROM"),
-                given.mail_from,
-                default_sender(),
-                "an address, such as `Support <support@example.com>`",
-                |text| text.parse().ok(),
+            mail_templates: check.take(
+                ("mail-templates", "ALLCLEAR_MAIL_TEMPLATES"),
+                given.mail_templates,
+                None,
+                "a folder",
+                |text| Some(PathBuf::from(text)).filter(|path| path.is_dir()).map(Some),
             ),
+            dkim: check.dkim(
+                given.dkim_key,
+                given.dkim_selector,
+                given.dkim_domain,
+                mail_from.email.domain(),
+            ),
+            mail_from,
             public_url: check.take(
                 ("public-url", "ALLCLEAR_PUBLIC_URL"),
                 given.public_url,

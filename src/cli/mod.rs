@@ -69,6 +69,8 @@ struct KeysArgs {
 enum KeysCommand {
     /// Make a new key that signs from now on; tokens of the old ones live out their time, nothing restarts
     Rotate(Given),
+    /// Print what the DNS has to say of the key that signs mail (DKIM), as a line of a zone
+    Dkim(Given),
 }
 
 #[derive(clap::Args)]
@@ -126,6 +128,10 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Rights => print(rights::markdown().trim_end()),
         Command::Keys(args) => match args.command {
             KeysCommand::Rotate(given) => rotate_keys(given.check()?).await,
+            KeysCommand::Dkim(given) => match app::signer(&given.check()?)? {
+                Some(signer) => print(signer.record()),
+                None => Err("mail is not signed: `dkim-key` and `dkim-selector` are not set".into()),
+            },
         },
         Command::Tenants(args) => tenants::run(args).await,
         Command::Audit(args) => audit::run(args).await,

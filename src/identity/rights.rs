@@ -173,6 +173,8 @@ policy! {
         [list_deliveries];
     RetryDeliveries,   [NO   NO   NO   ALL  ALL  ALL ], With(MailWrite),       "Send again what failed",
         [retry_delivery];
+    PreviewMail,       [NO   NO   NO   NO   ALL  ALL ], With(MailRead),        "See what mail looks like",
+        [list_templates preview_template];
     ReadAudit,         [OWN  NO   NO   NO   NO   ALL ], With(AuditRead),       "Read the audit",
         [list_audit];
 }

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::domains::Domains;
 use super::leases;
+use super::message::List;
 use super::meters::Meters;
 use super::prepare::Composer;
 use super::sending::Sending;
@@ -37,8 +38,10 @@ pub struct Content {
     pub text: String,
     /// The HTML part.
     pub html: String,
-    /// The Message-ID, without brackets, that the thread hangs on.
+    /// The Message-ID, without brackets and domain, that the thread hangs on.
     pub thread_root: String,
+    /// The list that it is sent to, its id without the domain.
+    pub list: Option<List>,
 }
 
 /// Who finds the words.
@@ -70,7 +73,7 @@ impl Dispatcher {
     pub fn new(
         (db, clock): (Db, Clock),
         transport: Transport,
-        render: Arc<dyn Render>,
+        composer: Composer,
         meters: Meters,
         settings: &Settings,
     ) -> Self {
@@ -86,7 +89,7 @@ impl Dispatcher {
             clock,
             transport,
             domains: Domains::new(at_once, settings.mail_rate_per_domain),
-            composer: Arc::new(Composer::new(render, settings.mail_from.clone())),
+            composer: Arc::new(composer),
             meters,
             lease: settings.mail_lease,
             deadline: settings.mail_deadline,

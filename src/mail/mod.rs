@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod broadcasts;
 pub mod custody;
 pub mod dispatch;
+pub mod dkim;
 mod domains;
 pub mod leases;
 pub mod message;
@@ -20,16 +21,19 @@ mod superseding;
 pub mod told;
 pub mod transport;
 pub mod truths;
+pub mod unsubscribe;
 mod view;
 mod window;
 pub mod withdrawal;
 
 pub use dispatch::{Content, Dispatcher, Render};
+pub use message::List;
 pub use model::{
     Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Phase, Place, Priority,
     Reason, Recipient,
 };
 
+pub use prepare::Composer;
 pub use rehearsal::{Audience, Rehearsal};
 pub use superseding::concerns_untold;
 

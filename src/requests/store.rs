@@ -607,34 +607,6 @@ pub fn requesters(
         .collect())
 }
 
-/// Requests of an incident in one tenant that concern an address: as requester or as watcher.
-pub fn concerning(
-    conn: &mut Connection,
-    incident: IncidentId,
-    tenant: TenantId,
-    email: &str,
-) -> Result<Vec<Request>, Problem> {
-    let watched = request_watchers::table
-        .filter(request_watchers::tenant_id.eq(tenant))
-        .filter(request_watchers::email.eq(email.to_owned()))
-        .select(request_watchers::request_id);
-    let own = people::table
-        .filter(people::email.eq(email.to_owned()))
-        .select(people::id);
-    Ok(service_requests::table
-        .filter(service_requests::incident_id.eq(incident))
-        .filter(service_requests::tenant_id.eq(tenant))
-        .filter(
-            service_requests::id
-                .eq_any(watched)
-                .or(service_requests::requester_id.eq_any(own)),
-        )
-        .order(service_requests::id)
-        .limit(200)
-        .select(Request::as_select())
-        .load(conn)?)
-}
-
 /// How many requests are open in each state, for the metrics.
 pub fn count_open(conn: &mut Connection) -> Result<i64, Problem> {
     Ok(service_requests::table

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use ipnet::IpNet;
 
-use super::BadSetting;
+use super::{BadSetting, Dkim};
 
 /// Takes one setting through its check, noting a bad value and going on with the default.
 pub struct Checker<'a>(pub &'a mut Vec<BadSetting>);
@@ -110,6 +110,49 @@ impl Checker<'_> {
         }
     }
 
+    /// How mail is signed: a key goes with its selector, and a domain with both.
+    pub fn dkim(
+        &mut self,
+        key: Option<String>,
+        selector: Option<String>,
+        domain: Option<String>,
+        sender: &str,
+    ) -> Option<Dkim> {
+        let (key_name, selector_name, domain_name) = (
+            ("dkim-key", "ALLCLEAR_DKIM_KEY"),
+            ("dkim-selector", "ALLCLEAR_DKIM_SELECTOR"),
+            ("dkim-domain", "ALLCLEAR_DKIM_DOMAIN"),
+        );
+        let (key, selector) = match (key, selector, &domain) {
+            (Some(key), Some(selector), _) => (key, selector),
+            (Some(key), None, _) => return self.alone(key_name, key, "dkim-selector"),
+            (None, Some(selector), _) => return self.alone(selector_name, selector, "dkim-key"),
+            (None, None, Some(domain)) => return self.alone(domain_name, domain.clone(), "dkim-key"),
+            (None, None, None) => return None,
+        };
+        let domain = domain.unwrap_or_else(|| sender.to_owned());
+        let name = |text: &str| dns_name(text).map(Some);
+        let selector = self.take(
+            selector_name,
+            Some(selector),
+            None,
+            "a name of the DNS, such as `desk`",
+            name,
+        );
+        let domain = self.take(
+            domain_name,
+            Some(domain),
+            None,
+            "a domain, such as `example.com`",
+            name,
+        );
+        Some(Dkim {
+            key: key.into(),
+            selector: selector?,
+            domain: domain?,
+        })
+    }
+
     fn alone<T>(
         &mut self,
         (name, env): (&'static str, &'static str),
@@ -140,6 +183,17 @@ impl Checker<'_> {
             duration,
         )
     }
+}
+
+/// A name as the DNS has it: letters, digits, hyphens and underlines between dots; in lower case.
+fn dns_name(text: &str) -> Option<String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    (text.len() <= 253 && text.split('.').all(is_label)).then(|| text.to_ascii_lowercase())
 }
 
 /// The parts of a list that is separated by commas.

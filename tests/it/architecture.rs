@@ -242,6 +242,7 @@ fn only_the_foundation_knows_that_there_are_two_engines() {
     let has_queries = |file: &str| {
         file.starts_with("db/")
             || file.ends_with("/store.rs")
+            || file.contains("/store/")
             || ["journal/mod.rs", "mail/told.rs"].contains(&file)
     };
     only_in(&["on_each!", "each_row!"], has_queries, &[]);

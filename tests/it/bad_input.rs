@@ -716,6 +716,8 @@ async fn query_parameters_that_are_unknown_repeated_or_wrong_are_400() {
                 (Shape::Text, "cursor") => {
                     vec!["x", "AAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "!!", "e30", "%2e"]
                 }
+                (Shape::Text, "locale") => vec!["d", "de_CH", "%25"],
+                (Shape::Text, "time_zone") => vec!["Mars/Base", "utc%2B1", "%2e%2e"],
                 (Shape::Text, "language") => vec!["d", "de_CH", "%25"],
                 (Shape::Text, "service" | "region" | "skill") => vec!["Sign-in", "a_b", "%27", "a,b"],
                 (Shape::Text, "by") => vec!["weather", "clock,", "clock,clock", "CLOCK", "clock%2C%20day"],

@@ -2,6 +2,7 @@
 //! tried, and the doctor who looks whether all of it is so.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use allclear::mail::Step;
 use chrono::TimeDelta;
@@ -256,7 +257,7 @@ async fn a_broadcast_is_called_off_but_for_an_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broadcast_says_how_fast_it_goes_and_when_it_will_be_done() {
-    let stage = Stage::set_with(|settings| settings.mail_in_flight = 4).await;
+    let stage = Stage::set_with(|settings| settings.mail_rate = NonZeroU32::new(4)).await;
     let (desk, marta) = (&stage.desk, &stage.marta);
     let contacts: Vec<Value> = (0..19)
         .map(|n| json!({"email": format!("c{n}@fabrikam.example"), "name": "C"}))
@@ -287,6 +288,10 @@ async fn a_broadcast_says_how_fast_it_goes_and_when_it_will_be_done() {
     );
     let end: chrono::DateTime<chrono::Utc> = shown["expected_end_at"].as_str().unwrap().parse().unwrap();
     assert_eq!(end, desk.clock.now() + TimeDelta::seconds(8));
+    for _ in 0..4 {
+        desk.drain().await;
+        desk.pass(TimeDelta::seconds(1));
+    }
     desk.drain().await;
     desk.pass(TimeDelta::seconds(61));
     let shown = broadcast(marta, &id).await;

@@ -344,6 +344,25 @@ fn a_bad_setting_is_named_with_what_is_allowed() {
             "all",
             "`nobody` or `staff`",
         ),
+        ("mail-templates", "ALLCLEAR_MAIL_TEMPLATES", "nowhere", "a folder"),
+        (
+            "dkim-key",
+            "ALLCLEAR_DKIM_KEY",
+            "dkim.pem",
+            "given with `dkim-selector`",
+        ),
+        (
+            "dkim-selector",
+            "ALLCLEAR_DKIM_SELECTOR",
+            "desk",
+            "given with `dkim-key`",
+        ),
+        (
+            "dkim-domain",
+            "ALLCLEAR_DKIM_DOMAIN",
+            "desk.example",
+            "given with `dkim-key`",
+        ),
         ("mail-lease", "ALLCLEAR_MAIL_LEASE", "15", "a duration"),
         (
             "mail-in-flight",

@@ -339,7 +339,7 @@ async fn a_request_sends_a_receipt_an_addition_replies_and_its_resolution() {
     let request = files_with(bob, "Mail is down", &incident, &["w@contoso.example"]).await;
     desk.drain().await;
     let reference = request["reference"].as_str().unwrap();
-    let receipts = mails(desk, "bob@contoso.example", &format!("[{reference}] We have"));
+    let receipts = mails(desk, "bob@contoso.example", &format!("[{reference}] [We have"));
     assert_eq!(receipts.len(), 1);
     for part in [receipts[0].text(), receipts[0].html()] {
         assert!(part.contains("It is down.") && part.contains("Mail is reachable only intermittently"));
@@ -376,7 +376,7 @@ async fn a_request_sends_a_receipt_an_addition_replies_and_its_resolution() {
         .await
         .created();
     desk.drain().await;
-    let replies = mails(desk, "bob@contoso.example", &format!("[{reference}] New reply"));
+    let replies = mails(desk, "bob@contoso.example", &format!("[{reference}] [New reply]"));
     assert_eq!(
         replies.len(),
         1,
@@ -391,7 +391,7 @@ async fn a_request_sends_a_receipt_an_addition_replies_and_its_resolution() {
     .await
     .ok();
     desk.drain().await;
-    let answers = mails(desk, "bob@contoso.example", &format!("[{reference}] Resolved"));
+    let answers = mails(desk, "bob@contoso.example", &format!("[{reference}] [Resolved]"));
     assert_eq!(answers.len(), 1);
     assert!(answers[0].text().contains("Use the web."));
     for mail in desk.mailbox.mails() {
@@ -750,8 +750,8 @@ async fn what_users_typed_is_text_in_the_html_part_and_never_a_header() {
     assert!(
         reply
             .text()
-            .contains("\n.\nMAIL FROM:<eve@evil.example>\nBcc: eve@evil.example"),
-        "it is text"
+            .contains("\n| .\n| MAIL FROM:<eve@evil.example>\n| Bcc: eve@evil.example\n"),
+        "it is text, and marked as theirs"
     );
 }
 
@@ -1130,9 +1130,15 @@ async fn a_requests_own_mail_goes_before_bulk() {
     stage.bob.files("Mail is down", &incident).await.created();
     while desk.running().worker.react().await.unwrap() == Step::Worked {}
     desk.running().worker.dispatch().await.unwrap();
-    let first = desk.mailbox.mails().remove(0);
-    assert_eq!(first.to, ["bob@contoso.example"]);
-    assert!(first.subject().starts_with("[SR-"));
+    let mails = desk.mailbox.mails();
+    let is_own = |mail: &Mail| mail.subject().starts_with("[SR-");
+    let own = mails.iter().filter(|mail| is_own(mail)).count();
+    assert!(mails.iter().take(own).all(is_own));
+    assert!(
+        mails
+            .iter()
+            .any(|mail| is_own(mail) && mail.to == ["bob@contoso.example"])
+    );
     desk.drain().await;
 }
 

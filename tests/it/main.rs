@@ -32,6 +32,7 @@ mod limits;
 mod line;
 mod mail;
 mod main_path;
+mod messages;
 mod migrations;
 mod queues;
 mod relay;

@@ -460,7 +460,8 @@ async fn a_promised_update_is_warned_of_and_missed_once_each() {
         .collect();
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(
-        said[0].starts_with("An update is due soon") && said[1].starts_with("The promised update is overdue")
+        said[0].starts_with("[An update is due soon]")
+            && said[1].starts_with("[The promised update is overdue]")
     );
     // The next one is kept in time, and nobody hears of it.
     let update = json!({"body": "Still at it.", "next_update_by": "2010-09-07T21:00:00Z"});

@@ -521,7 +521,9 @@ impl Cast {
         if operation.has_id() {
             template.replace("{id}", &self.id(&template))
         } else {
-            template.replace("{version}", "1")
+            template
+                .replace("{version}", "1")
+                .replace("{name}", "incident_opened")
         }
     }
 }

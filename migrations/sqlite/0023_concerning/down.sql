@@ -1,0 +1,2 @@
+DROP INDEX request_watchers_email;
+DROP INDEX service_requests_requester;
