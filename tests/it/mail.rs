@@ -1539,8 +1539,8 @@ impl History {
 
     async fn step(&mut self) {
         let worker = self.stage.desk.running().worker.clone();
-        match self.dice.roll(31) {
-            0 => self.open().await,
+        match self.dice.roll(32) {
+            0 | 29 => self.open().await,
             1..=3 => self.file().await,
             4 | 5 => self.work("watch").await,
             6 | 7 => self.work("unwatch").await,
@@ -1557,7 +1557,7 @@ impl History {
                     self.stage.marta.post(&path, json!({"body": "News."})).await;
                 }
             }
-            14..=16 => self.turn("resolve").await,
+            14..=16 | 30 => self.turn("resolve").await,
             17 => self.turn("reopen").await,
             18 => self.turn("false-positive").await,
             19..=21 => {
@@ -1670,8 +1670,8 @@ async fn history(seed: u64, steps: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn along_random_histories_everyone_who_was_told_it_began_is_told_once_that_it_ended() {
     let mut ends = 0;
-    for seed in 1..=10 {
+    for seed in 1..=7 {
         ends += history(seed, 60).await;
     }
-    assert!(ends >= 20, "{ends} ends are too few to say anything");
+    assert!(ends >= 12, "{ends} ends are too few to say anything");
 }
