@@ -79,6 +79,27 @@ impl FromRequest for Document {
     }
 }
 
+/// What the form of a page says (`application/x-www-form-urlencoded`). A body that is something else has no fields.
+#[derive(Debug)]
+pub struct Fields(web::Bytes);
+
+impl Fields {
+    /// Whether a field has this value.
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        url::form_urlencoded::parse(&self.0).any(|(key, found)| key == name && found == value)
+    }
+}
+
+impl FromRequest for Fields {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = arrive(request, payload);
+        Box::pin(async move { Ok(Self(bytes.await?)) })
+    }
+}
+
 /// The body, once all of it is there.
 fn arrive(
     request: &HttpRequest,

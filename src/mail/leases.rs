@@ -5,12 +5,16 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
+use super::gate;
 use super::model::{Delivery, DeliveryState, Priority};
 use super::store::Address;
 use super::told;
 use crate::db::schema::deliveries;
 use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId, lock};
 use crate::problem::Problem;
+
+/// How often it is looked for something that may leave.
+const LOOKS: usize = 8;
 
 /// Whether a message of this lane is due, or the lease of one has run out.
 pub fn any_due(conn: &mut Connection, lane: Priority, now: Moment) -> Result<bool, Problem> {
@@ -39,24 +43,32 @@ pub struct Lease {
     pub lasts: TimeDelta,
 }
 
-/// Takes up to `most` messages of a lane that are due, and writes down that their recipients are told.
+/// What is taken at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    /// Of this lane.
+    pub lane: Priority,
+    /// At most so many messages.
+    pub most: i64,
+    /// Mails that an address gets a day because somebody listed it.
+    pub daily_cap: Option<usize>,
+}
+
+/// Takes up to `most` messages of a lane that are due and may leave, and writes down that their recipients are told.
 ///
 /// One process at a time takes of a lane, behind a lock: so two never wait for each other's rows. What a dead process had
 /// is taken once its lease has run out. Only the keys are read here: a row that cannot be read is dealt with alone.
 pub fn take(
     conn: &mut Connection,
-    lane: Priority,
+    portion: Portion,
     lease: Lease,
-    most: i64,
     now: Moment,
 ) -> Result<Vec<Address>, Problem> {
-    lock::exclusive(
-        conn,
-        lock::Key::named(&format!("leasing mail of rank {}", lane.rank())),
-    )?;
+    let rank = portion.lane.rank();
+    lock::exclusive(conn, lock::Key::named(&format!("leasing mail of rank {rank}")))?;
     let expired = deliveries::table
         .filter(deliveries::state.eq(DeliveryState::Leased))
-        .filter(deliveries::priority.eq(lane.rank()))
+        .filter(deliveries::priority.eq(rank))
         .filter(deliveries::lease_until.lt(now));
     diesel::update(expired)
         .set((
@@ -65,14 +77,7 @@ pub fn take(
             deliveries::lease_until.eq(None::<Moment>),
         ))
         .execute(conn)?;
-    let mut due: Vec<Address> = deliveries::table
-        .filter(deliveries::state.eq(DeliveryState::Pending))
-        .filter(deliveries::priority.eq(lane.rank()))
-        .filter(deliveries::next_attempt_at.le(now))
-        .order((deliveries::priority, deliveries::next_attempt_at, deliveries::id))
-        .limit(most)
-        .select((deliveries::tenant_id, deliveries::id))
-        .load(conn)?;
+    let mut due = may_leave(conn, portion, now)?;
     if due.is_empty() {
         return Ok(due);
     }
@@ -101,6 +106,28 @@ pub fn take(
     let ids: Vec<DeliveryId> = due.iter().map(|(_, id)| *id).collect();
     told::tell(conn, &ids, now)?;
     Ok(due)
+}
+
+/// The first of a lane that are due and may leave. What may not is suppressed: where those are many, it is looked further.
+fn may_leave(conn: &mut Connection, portion: Portion, now: Moment) -> Result<Vec<Address>, Problem> {
+    for _ in 0..LOOKS {
+        let due: Vec<Address> = deliveries::table
+            .filter(deliveries::state.eq(DeliveryState::Pending))
+            .filter(deliveries::priority.eq(portion.lane.rank()))
+            .filter(deliveries::next_attempt_at.le(now))
+            .order((deliveries::priority, deliveries::next_attempt_at, deliveries::id))
+            .limit(portion.most)
+            .select((deliveries::tenant_id, deliveries::id))
+            .load(conn)?;
+        if due.is_empty() {
+            break;
+        }
+        let passed = gate::pass(conn, due, portion.daily_cap, now)?;
+        if !passed.is_empty() {
+            return Ok(passed);
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// The tenants, each once, and the ids: both, so that shards and keys are used.

@@ -1,11 +1,15 @@
 //! Who was told of an incident: told it began, so told it ended (contract §5).
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use super::broadcasts;
-use super::model::{BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Reason, Recipient};
+use super::model::{
+    Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Reason, Recipient,
+};
 use super::store;
 use crate::db::schema::broadcasts as all_broadcasts;
 use crate::db::schema::{deliveries, incidents, told};
@@ -123,10 +127,61 @@ fn tell_of_end(
     let Some(end) = end else { return Ok(()) };
     let late = told.iter().filter(|row| row.event_id != end.id);
     let rows: Vec<Delivery> = late.map(|row| end.message(row.to(), now)).collect();
-    match store::enqueue(conn, &rows)? {
-        0 => Ok(()),
-        added => broadcasts::grow(conn, end.id, added),
+    let added = store::enqueue(conn, &rows)?;
+    if added > 0 {
+        broadcasts::grow(conn, end.id, added)?;
     }
+    if added < rows.len() && owe(conn, &end, &rows)? > 0 {
+        broadcasts::under_way_again(conn, end.id)?;
+    }
+    Ok(())
+}
+
+/// What was kept back from people who had heard of nothing is owed to those who now have; of how many.
+fn owe(conn: &mut Connection, end: &Broadcast, rows: &[Delivery]) -> Result<usize, Problem> {
+    let kept_back = deliveries::table
+        .filter(deliveries::tenant_id.eq_any(rows.iter().map(|row| row.tenant_id).collect::<Vec<_>>()))
+        .filter(deliveries::event_id.eq(end.id))
+        .filter(
+            deliveries::recipient.eq_any(rows.iter().map(|row| row.recipient.as_str()).collect::<Vec<_>>()),
+        )
+        .filter(deliveries::state.eq(DeliveryState::Suppressed))
+        .filter(
+            deliveries::reason
+                .assume_not_null()
+                .eq_any([Reason::Unwanted, Reason::DailyCap]),
+        )
+        .select((deliveries::tenant_id, deliveries::id, deliveries::recipient));
+    let found: Vec<(TenantId, DeliveryId, String)> = kept_back.load(conn)?;
+    let owed = |(tenant, _, recipient): &&(TenantId, DeliveryId, String)| {
+        rows.iter()
+            .any(|row| row.tenant_id == *tenant && row.recipient == *recipient)
+    };
+    let ids: Vec<DeliveryId> = found.iter().filter(owed).map(|row| row.1).collect();
+    let rows = deliveries::table
+        .filter(deliveries::id.eq_any(ids))
+        .filter(deliveries::state.eq(DeliveryState::Suppressed));
+    Ok(diesel::update(rows)
+        .set((
+            deliveries::state.eq(DeliveryState::Pending),
+            deliveries::reason.eq(None::<Reason>),
+        ))
+        .execute(conn)?)
+}
+
+/// Who among these was told of an incident.
+pub fn among(
+    conn: &mut Connection,
+    incident: IncidentId,
+    (tenants, recipients): (Vec<TenantId>, Vec<&str>),
+) -> Result<HashSet<(TenantId, String)>, Problem> {
+    let rows: Vec<(TenantId, String)> = told::table
+        .filter(told::incident_id.eq(incident))
+        .filter(told::tenant_id.eq_any(tenants))
+        .filter(told::recipient.eq_any(recipients))
+        .select((told::tenant_id, told::recipient))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Whoever was told of an incident, after a place in the list.
