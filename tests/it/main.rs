@@ -44,5 +44,6 @@ mod routing;
 mod sla;
 mod spec;
 mod sso;
+mod stage;
 mod storm;
 mod wall;
