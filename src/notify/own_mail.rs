@@ -72,6 +72,9 @@ fn mail_of(
         }
         _ => Vec::new(),
     };
+    let tells = |kind| matches!(kind, DeliveryKind::RequestReceived | DeliveryKind::WatcherAdded);
+    let names_incident =
+        kinds.iter().any(|(kind, to)| tells(*kind) && !to.is_empty()) && names_incident(conn, request)?;
     let mut seen = Vec::new();
     let mut rows = desk_mail::of_request(conn, team, request, event)?;
     for (kind, recipients) in kinds {
@@ -85,9 +88,7 @@ fn mail_of(
             seen.push(recipient.email.clone());
             let mut row = Delivery::new(event.id, kind, recipient, Priority::Request, team.now());
             row.request_id = Some(request.id);
-            if matches!(kind, DeliveryKind::RequestReceived | DeliveryKind::WatcherAdded)
-                && names_incident(conn, request)?
-            {
+            if tells(kind) && names_incident {
                 row.incident_id = request.incident_id;
             }
             rows.push(row);

@@ -69,6 +69,12 @@ fn row(recipient: &str, state: &str, reason: &str) -> (String, String, String) {
     (recipient.to_owned(), state.to_owned(), reason.to_owned())
 }
 
+/// A request as somebody sees it.
+async fn shown(user: &User, request: &Value) -> Value {
+    let id = request["id"].as_str().unwrap();
+    user.get(&format!("/v1/service-requests/{id}")).await.ok()
+}
+
 async fn broadcast(user: &User, id: &Value) -> Value {
     user.get(&format!("/v1/broadcasts/{}", id.as_str().unwrap()))
         .await
@@ -432,13 +438,7 @@ async fn an_incident_goes_on_as_another_one_and_whoever_was_told_of_it_hears_of_
         .refused(409, "incident-not-active");
     assert_eq!(refused["duplicate_of"], second["id"]);
     desk.drain().await;
-    let moved = bob
-        .get(&format!(
-            "/v1/service-requests/{}",
-            request["id"].as_str().unwrap()
-        ))
-        .await
-        .ok();
+    let moved = shown(bob, &request).await;
     assert_eq!(
         (&moved["incident"]["id"], &moved["status"]),
         (&second["id"], &json!("queued"))
@@ -486,13 +486,7 @@ async fn an_incident_goes_on_as_another_one_and_whoever_was_told_of_it_hears_of_
             "{to}"
         );
     }
-    let followed = bob
-        .get(&format!(
-            "/v1/service-requests/{}",
-            request["id"].as_str().unwrap()
-        ))
-        .await
-        .ok();
+    let followed = shown(bob, &request).await;
     assert_eq!(
         (&followed["incident"]["id"], &followed["status"]),
         (&third["id"], &json!("resolved")),
@@ -534,13 +528,7 @@ async fn a_draft_that_is_merged_was_never_public_and_requests_that_are_kept_stay
         .await
         .ok();
     desk.drain().await;
-    let kept = bob
-        .get(&format!(
-            "/v1/service-requests/{}",
-            request["id"].as_str().unwrap()
-        ))
-        .await
-        .ok();
+    let kept = shown(bob, &request).await;
     assert_eq!(
         (&kept["incident"]["id"], &kept["status"]),
         (&other["id"], &json!("queued"))

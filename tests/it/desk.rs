@@ -18,6 +18,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::mailbox::Mailbox;
+use crate::stage::Set;
+pub use crate::stage::{Stage, always_on, incident_form};
 
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -49,6 +51,15 @@ impl Database {
     /// One that is up to date already.
     fn migrated(dir: &tempfile::TempDir) -> Self {
         Self::made(dir, template)
+    }
+
+    /// One on which a stage is set already.
+    fn staged(dir: &tempfile::TempDir, set: &Set) -> Self {
+        let made = Self::made(dir, |_| set.database.clone());
+        if let Location::Sqlite(path) = &made.location {
+            std::fs::copy(&set.database, path).unwrap();
+        }
+        made
     }
 
     fn made(dir: &tempfile::TempDir, template: impl FnOnce(&str) -> String) -> Self {
@@ -85,12 +96,17 @@ fn beside(admin: &str, name: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// The database that the others are copied from, for each build one; whoever comes first makes it.
-fn template(admin: &str) -> String {
+/// A number for each build, so that what was made by another one is not used.
+pub fn build() -> u64 {
     let mut build = DefaultHasher::new();
     let program = std::env::current_exe().unwrap();
     (program.metadata().unwrap().modified().unwrap(), program).hash(&mut build);
-    let name = format!("allclear_{:x}", build.finish());
+    build.finish()
+}
+
+/// The database that the others are copied from, for each build one; whoever comes first makes it.
+fn template(admin: &str) -> String {
+    let name = format!("allclear_{:x}", build());
     let mut conn = PgConnection::establish(admin).unwrap();
     diesel::sql_query("SELECT pg_advisory_lock(2010)")
         .execute(&mut conn)
@@ -135,11 +151,19 @@ impl TestDesk {
 
     /// The same with other settings.
     pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::open_on(None, beginning(), change).await
+    }
+
+    /// The same at an instant, on a stage that is set already where there is one.
+    pub async fn open_on(set: Option<&Set>, at: DateTime<Utc>, change: impl FnOnce(&mut Settings)) -> Self {
         // One provider of TLS for the process; an error only says that there is one already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let mailbox = Mailbox::start();
-        let database = Database::migrated(&dir);
+        let database = match set {
+            Some(set) => Database::staged(&dir, set),
+            None => Database::migrated(&dir),
+        };
         let mut settings = Settings::private(dir.path().to_owned());
         settings.database = database.location.clone();
         settings.secret = Some("a secret of the tests, long enough to be one".to_owned());
@@ -151,10 +175,13 @@ impl TestDesk {
         settings.rate_limit = NonZeroU32::new(1_000_000).unwrap();
         settings.refusal_limit = settings.rate_limit;
         change(&mut settings);
-        let clock = Clock::standing_at(beginning());
+        let clock = Clock::standing_at(at);
         let running = app::open(settings.clone(), clock.clone()).await.unwrap();
         let http = reqwest::Client::new();
-        let operator = User::sign_in(&http, &running.url, "olive@provider.example").await;
+        let operator = match set {
+            Some(set) => User::minted(&http, &running, &clock, &set.cast["operator"]),
+            None => User::sign_in(&http, &running.url, "olive@provider.example").await,
+        };
         Self {
             running: Some(running),
             settings,
@@ -292,24 +319,23 @@ impl TestDesk {
         self.user_of(form, tenant_id, role).await
     }
 
-    /// Their token is minted and not asked for: signing in has tests of its own, and costs a hash each.
     async fn user_of(&self, form: Value, tenant: TenantId, role: &str) -> User {
         let made = self.operator.post("/v1/users", form.clone()).await.created();
-        let id: PersonId = made["id"].as_str().unwrap().parse().unwrap();
-        let role = Role::parse(role).unwrap();
-        let token = self
-            .running()
-            .tokens
-            .mint(id, tenant, role, self.clock.now().into())
-            .unwrap();
-        User {
-            http: self.http.clone(),
-            url: self.url().to_owned(),
-            token,
-            id: made["id"].as_str().unwrap().to_owned(),
-            email: form["email"].as_str().unwrap().to_owned(),
-            name: form["name"].as_str().unwrap().to_owned(),
-        }
+        let person = json!({"id": made["id"], "email": form["email"], "name": form["name"], "tenant": tenant, "role": role});
+        self.known(&person)
+    }
+
+    /// Somebody who is there already.
+    pub fn known(&self, person: &Value) -> User {
+        User::minted(&self.http, self.running(), &self.clock, person)
+    }
+
+    /// The server stops, and the database stays, if it is on a server, when the desk is gone.
+    pub async fn leave(&mut self) -> Location {
+        self.undrained_is_fine = true;
+        self.running.take().unwrap().stop().await;
+        self.database.admin = None;
+        self.database.location.clone()
     }
 
     /// The same person, signed in again: the token has expired.
@@ -394,6 +420,27 @@ impl User {
         user.id = me["id"].as_str().unwrap().to_owned();
         user.name = me["name"].as_str().unwrap().to_owned();
         user
+    }
+
+    /// Somebody who is there already. The token is minted and not asked for: signing in has tests of its own, and costs a
+    /// hash each.
+    fn minted(http: &reqwest::Client, running: &Running, clock: &Clock, person: &Value) -> Self {
+        let text = |name: &str| person[name].as_str().unwrap().to_owned();
+        let (id, tenant) = (text("id"), text("tenant"));
+        let role = Role::parse(&text("role")).unwrap();
+        let whose: (PersonId, TenantId) = (id.parse().unwrap(), tenant.parse().unwrap());
+        let token = running
+            .tokens
+            .mint(whose.0, whose.1, role, clock.now().into())
+            .unwrap();
+        Self {
+            http: http.clone(),
+            url: running.url.clone(),
+            token,
+            id,
+            email: text("email"),
+            name: text("name"),
+        }
     }
 
     /// A call, to be completed by headers.
@@ -520,89 +567,4 @@ impl Reply {
         );
         self.body
     }
-}
-
-/// A desk ready for its first incident: a catalog, a staffed queue, rules, two customers.
-pub struct Stage {
-    pub desk: TestDesk,
-    /// An agent on duty around the clock.
-    pub ada: User,
-    /// The incident manager.
-    pub marta: User,
-    /// Administrator of Contoso, North America.
-    pub bob: User,
-    /// Administrator of Adatum, Europe.
-    pub eva: User,
-    pub contoso: Value,
-    pub adatum: Value,
-    pub queue: Value,
-}
-
-impl Stage {
-    pub async fn set() -> Self {
-        Self::set_with(|_| {}).await
-    }
-
-    pub async fn set_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let desk = TestDesk::open_with(change).await;
-        for region in ["north-america", "europe"] {
-            desk.operator
-                .post("/v1/regions", json!({"slug": region, "name": region}))
-                .await
-                .created();
-        }
-        for service in ["exchange-online", "sharepoint-online", "sign-in"] {
-            desk.operator
-                .post("/v1/services", json!({"slug": service, "name": service}))
-                .await
-                .created();
-        }
-        let contoso = desk
-            .tenant("Contoso", &["north-america"], &["exchange-online", "sign-in"])
-            .await;
-        let adatum = desk
-            .tenant("Adatum", &["europe"], &["exchange-online", "sign-in"])
-            .await;
-        let bob = desk.member("bob", "tenant_admin", &contoso).await;
-        let eva = desk.member("eva", "tenant_admin", &adatum).await;
-        let ada = desk.staff("ada", "agent").await;
-        let marta = desk.staff("marta", "incident_manager").await;
-        let queue = desk
-            .operator
-            .post("/v1/queues", always_on("Messaging", &[&ada.id]))
-            .await
-            .created();
-        let rules = json!({"rules": [{"name": "all", "when": {}, "queue_id": queue["id"]}]});
-        desk.operator.put("/v1/routing-rules", rules).await.ok();
-        Self {
-            desk,
-            ada,
-            marta,
-            bob,
-            eva,
-            contoso,
-            adatum,
-            queue,
-        }
-    }
-
-    /// An incident of Exchange Online in North America: Contoso's, not Adatum's.
-    pub async fn incident(&self) -> Value {
-        self.marta.post("/v1/incidents", incident_form()).await.created()
-    }
-}
-
-pub fn incident_form() -> Value {
-    json!({
-        "title": "Mail is reachable only intermittently", "impact": "degradation",
-        "services": ["exchange-online"], "regions": ["north-america"], "body": "We are looking into it.",
-    })
-}
-
-/// A queue staffed around the clock.
-pub fn always_on(name: &str, members: &[&str]) -> Value {
-    json!({"name": name, "always_on": true, "shifts": [{
-        "name": "always", "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
-        "start": "00:00", "end": "00:00", "time_zone": "UTC", "members": members,
-    }]})
 }

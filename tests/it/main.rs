@@ -45,5 +45,6 @@ mod routing;
 mod sla;
 mod spec;
 mod sso;
+mod stage;
 mod storm;
 mod wall;

@@ -28,6 +28,9 @@ pub fn waiting(
     conn: &mut Connection,
     whose: &[(TenantId, RequestId)],
 ) -> Result<Vec<(TenantId, RequestId)>, Problem> {
+    if whose.is_empty() {
+        return Ok(Vec::new());
+    }
     let (tenants, requests): (BTreeSet<TenantId>, Vec<RequestId>) = whose.iter().copied().unzip();
     Ok(waiting_requests::table
         .filter(waiting_requests::tenant_id.eq_any(Vec::from_iter(tenants)))
