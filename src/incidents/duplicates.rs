@@ -6,8 +6,7 @@ use diesel::prelude::*;
 use super::model::Incident;
 use super::store::find;
 use crate::db::schema::{
-    incident_regions, incident_services, incidents, service_requests, tenant_regions, tenant_services,
-    tenants, told,
+    incident_regions, incident_services, service_requests, tenant_regions, tenant_services, tenants, told,
 };
 use crate::db::{Connection, IncidentId, PROVIDER, TenantId};
 use crate::problem::Problem;
@@ -20,20 +19,6 @@ pub fn root(conn: &mut Connection, incident: &Incident) -> Result<Incident, Prob
         root = find(conn, of)?.ok_or_else(|| Problem::not_found("incident"))?;
     }
     Ok(root)
-}
-
-/// An incident, and all that go on as it.
-pub fn merged_into(conn: &mut Connection, id: IncidentId) -> Result<Vec<IncidentId>, Problem> {
-    let mut all = vec![id];
-    let mut latest = vec![id];
-    while !latest.is_empty() {
-        latest = incidents::table
-            .filter(incidents::duplicate_of.eq_any(latest))
-            .select(incidents::id)
-            .load(conn)?;
-        all.extend(&latest);
-    }
-    Ok(all)
 }
 
 /// Tenants that have requests about an incident, or were told of it, and that the other one does not affect.

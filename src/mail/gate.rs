@@ -10,7 +10,7 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 
 use super::model::{DeliveryKind, DeliveryState, Reason};
-use super::opt_outs;
+use super::opt_outs::{About, Standing};
 use super::store::Address;
 use super::told;
 use crate::db::schema::{deliveries, memberships, people};
@@ -118,7 +118,7 @@ fn unasked(conn: &mut Connection, due: &[Address]) -> Result<Vec<Unasked>, Probl
 
 /// What is known of the recipients of a batch.
 struct Known {
-    opted_out: HashSet<opt_outs::Place>,
+    opt_outs: Standing,
     /// The tenants' own people, and whether their accounts are disabled.
     own: HashMap<(TenantId, String), bool>,
     told: HashSet<(TenantId, IncidentId, String)>,
@@ -138,8 +138,10 @@ impl Known {
         let mut recipients: Vec<&str> = rows.iter().map(|row| row.recipient.as_str()).collect();
         recipients.sort_unstable();
         recipients.dedup();
+        let incidents: BTreeSet<IncidentId> = rows.iter().filter_map(|row| row.incident_id).collect();
+        let incidents: Vec<IncidentId> = incidents.into_iter().collect();
         let mut known = Self {
-            opted_out: opt_outs::of(conn, tenants.clone(), recipients.clone())?,
+            opt_outs: Standing::read(conn, &tenants, &recipients, &incidents)?,
             own: own(conn, &tenants, &recipients)?,
             told: HashSet::new(),
             lately: HashMap::new(),
@@ -154,12 +156,10 @@ impl Known {
     }
 
     fn facts(&self, row: &Unasked) -> Facts {
-        let about = [
-            Some(row.tenant_id.of()),
-            row.incident_id.map(|id| id.of()),
-            row.request_id.map(|id| id.of()),
-        ];
-        let mut about = about.into_iter().flatten();
+        let about = About {
+            incident: row.incident_id,
+            request: row.request_id,
+        };
         let whose = (row.tenant_id, row.recipient.clone());
         let own = self.own.get(&whose).copied();
         let was_told = |incident| {
@@ -167,10 +167,7 @@ impl Known {
                 .contains(&(row.tenant_id, incident, row.recipient.clone()))
         };
         Facts {
-            is_opted_out: about.any(|about| {
-                self.opted_out
-                    .contains(&(row.tenant_id, row.recipient.clone(), about))
-            }),
+            is_opted_out: self.opt_outs.holds(row.tenant_id, &row.recipient, about),
             is_disabled: own == Some(true),
             is_own: own.is_some(),
             is_owed: row.kind.is_end() && row.incident_id.is_some_and(was_told),

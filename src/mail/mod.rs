@@ -8,6 +8,7 @@ pub mod custody;
 pub mod dispatch;
 pub mod dkim;
 mod domains;
+pub mod duplicates;
 mod gate;
 pub mod leases;
 pub mod message;

@@ -20,6 +20,7 @@ use crate::db::schema::{
     tenant_contacts, tenant_regions, tenant_services, tenants, told,
 };
 use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, lock};
+use crate::mail::opt_outs::{About, Standing};
 use crate::mail::{
     self, Broadcast, BroadcastState, Delivery, DeliveryState, Phase, Place, Reason, Recipient, Step,
     concerns_untold,
@@ -74,11 +75,8 @@ fn walk(
         place.advance(found.last().map(|(place, _)| place.clone()), found.len(), limit);
         let mut found: Vec<Recipient> = found.into_iter().map(|(_, to)| to).collect();
         let unwilling = unwilling(conn, broadcast, &found)?;
-        let gone = gone(conn, broadcast.incident_id, &found)?;
-        found.retain(|to| {
-            let whose = whose(to.clone());
-            !unwilling.contains(&whose) && !gone.contains(&whose)
-        });
+        found.retain(|to| !unwilling.contains(&whose(to.clone())));
+        leave_out(conn, broadcast.incident_id, &mut found)?;
         if !found.is_empty() && !go_on(found) {
             break;
         }
@@ -159,20 +157,17 @@ fn unwilling(
     Ok(wishes.into_keys().collect())
 }
 
-/// Who of these gets no mail of the incident any more. What is written down is asked that as it leaves.
-fn gone(
-    conn: &mut Connection,
-    incident: IncidentId,
-    found: &[Recipient],
-) -> Result<HashSet<(TenantId, String)>, Problem> {
-    let tenants = found.iter().map(|to| to.tenant_id).collect();
-    let emails = found.iter().map(|to| to.email.as_str()).collect();
-    let mut wishes = mail::opt_outs::of(conn, tenants, emails)?;
-    wishes.retain(|(tenant, _, about)| *about == tenant.of() || *about == incident.of());
-    Ok(wishes
-        .into_iter()
-        .map(|(tenant, email, _)| (tenant, email))
-        .collect())
+/// Leaves out who gets no mail of the incident any more. What is written down is asked that as it leaves.
+fn leave_out(conn: &mut Connection, incident: IncidentId, found: &mut Vec<Recipient>) -> Result<(), Problem> {
+    let tenants: Vec<TenantId> = found.iter().map(|to| to.tenant_id).collect();
+    let emails: Vec<&str> = found.iter().map(|to| to.email.as_str()).collect();
+    let standing = Standing::read(conn, &tenants, &emails, &[incident])?;
+    let about = About {
+        incident: Some(incident),
+        request: None,
+    };
+    found.retain(|to| !standing.holds(to.tenant_id, &to.email, about));
+    Ok(())
 }
 
 /// The next rows of the current part.

@@ -147,7 +147,12 @@ async fn an_incident_is_subscribed_to_as_what_it_goes_on_as_and_left_with_its_en
         stage.desk.member("vic", "tenant_viewer", &stage.contoso).await,
     );
     let twin = stage.incident().await;
+    desk.drain().await;
+    let link = format!("/v1/unsubscribe/{}", mailed_link(desk, CONTACT));
     let incident = stage.incident().await;
+    desk.drain().await;
+    // Bob wants no more of the twin, and was told of nothing else; the contact of neither, once it has the link of both.
+    stage.bob.files("Mail is down", &twin).await.created();
     desk.drain().await;
     let of = |incident: &Value| format!("{}/subscription", path(incident));
     let subscribed = vic.put(&of(&twin), json!({})).await.ok();
@@ -162,6 +167,8 @@ async fn an_incident_is_subscribed_to_as_what_it_goes_on_as_and_left_with_its_en
         .put(&of(&twin), json!({}))
         .await
         .refused(404, "not-found");
+    stage.bob.delete(&of(&twin), json!({})).await.nothing();
+    follow(desk, Method::POST, &link, "").await;
     let merge = json!({"body": "The same.", "of": incident["id"]});
     stage
         .marta
@@ -169,8 +176,35 @@ async fn an_incident_is_subscribed_to_as_what_it_goes_on_as_and_left_with_its_en
         .await
         .ok();
     desk.drain().await;
-    says(&stage, &incident, "updates").await;
+    let update = says(&stage, &incident, "updates").await;
     assert_eq!(got(desk, &vic.email), ["Update"], "of what it goes on as");
+    let of_bob = row(desk, &update["broadcast_id"], &stage.bob.email).await;
+    assert_eq!(of_bob, kept_back("unsubscribed"), "of what it goes on as");
+    assert_eq!(
+        row(desk, &update["broadcast_id"], CONTACT).await.0,
+        "sent",
+        "told of both"
+    );
+    // What it goes on as is what the link of the twin is about by now.
+    follow(desk, Method::POST, &link, "").await;
+    assert_eq!(
+        desk.operator
+            .all(&format!("/v1/opt-outs?recipient={CONTACT}"))
+            .await
+            .len(),
+        2
+    );
+    let update = says(&stage, &incident, "updates").await;
+    assert_eq!(
+        row(desk, &update["broadcast_id"], CONTACT).await,
+        kept_back("unsubscribed")
+    );
+    stage.bob.put(&of(&incident), json!({})).await.ok();
+    let update = says(&stage, &incident, "updates").await;
+    assert_eq!(
+        row(desk, &update["broadcast_id"], &stage.bob.email).await.0,
+        "sent"
+    );
     // Told, and then no more.
     vic.delete(&of(&incident), json!({})).await.nothing();
     vic.delete(&of(&incident), json!({})).await.nothing();
@@ -183,7 +217,84 @@ async fn an_incident_is_subscribed_to_as_what_it_goes_on_as_and_left_with_its_en
     // And again.
     vic.put(&of(&incident), json!({})).await.ok();
     says(&stage, &incident, "reopen").await;
-    assert_eq!(got(desk, &vic.email), ["Update", "Reopened"]);
+    let heard = got(desk, &vic.email);
+    assert_eq!(heard, ["Update", "Update", "Update", "Reopened"]);
+    healthy(desk);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_list_reveals_nothing_of_another_tenants() {
+    let stage = stage_with(None).await;
+    let desk = &stage.desk;
+    let w = "w@elsewhere.example";
+    let mut both = incident_form();
+    both["regions"] = json!(["north-america", "europe"]);
+    let incident = stage.marta.post("/v1/incidents", both).await.created();
+    desk.drain().await;
+    let mut made = Vec::new();
+    for user in [&stage.bob, &stage.eva] {
+        let form = json!({"incident_id": incident["id"], "severity": "b", "subject": "Down", "description": "Down."});
+        made.push(user.post("/v1/service-requests", form).await.created());
+    }
+    let watchers = |request: &Value| {
+        format!(
+            "/v1/service-requests/{}/watchers",
+            request["id"].as_str().unwrap()
+        )
+    };
+    let read = |request: &Value| format!("/v1/service-requests/{}", request["id"].as_str().unwrap());
+    // Whether another tenant has listed somebody makes no difference to the answer, nor to what is read.
+    let first = stage
+        .bob
+        .put(&watchers(&made[0]), json!({"watchers": [w]}))
+        .await
+        .ok();
+    let second = stage
+        .eva
+        .put(&watchers(&made[1]), json!({"watchers": [w]}))
+        .await
+        .ok();
+    assert_eq!(first["watchers"], second["watchers"]);
+    stage.bob.get(&read(&made[1])).await.refused(404, "not-found");
+    desk.drain().await;
+    says(&stage, &incident, "updates").await;
+    // Each mail lists the requests of its own tenant, and no word of the other.
+    let mails = desk.mailbox.to(w);
+    assert_eq!(
+        mails.len(),
+        4,
+        "that they were added, and the update, for each tenant"
+    );
+    for mail in &mails {
+        let said = format!("{}{}{}", mail.subject(), mail.text(), mail.html());
+        let of = |request: &Value| said.contains(request["reference"].as_str().unwrap());
+        assert!(of(&made[0]) != of(&made[1]), "{said}");
+        let (own, other) = if of(&made[0]) {
+            ("Contoso", "Adatum")
+        } else {
+            ("Adatum", "Contoso")
+        };
+        assert!(!said.contains(other), "{own}: {said}");
+    }
+    // To leave the one list is not to leave the other; whoever keeps that one sees nothing of it.
+    follow(
+        desk,
+        Method::POST,
+        &format!("/v1/unsubscribe/{}", mailed_link(desk, w)),
+        "",
+    )
+    .await;
+    let left = [&stage.bob, &stage.eva].map(|user| user.all("/v1/opt-outs"));
+    let [of_bob, of_eva] = left;
+    assert_eq!(of_bob.await.len() + of_eva.await.len(), 1);
+    let mut lists = Vec::new();
+    for (user, request) in [(&stage.bob, &made[0]), (&stage.eva, &made[1])] {
+        lists.push(user.get(&read(request)).await.ok()["watchers"].clone());
+    }
+    lists.sort_by_key(|list| list.as_array().unwrap().len());
+    assert_eq!(lists, [json!([]), json!([w])]);
+    let seen = stage.eva.all("/v1/audit").await;
+    assert!(seen.iter().all(|event| event["tenant_id"] != stage.contoso["id"]));
     healthy(desk);
 }
 

@@ -1558,11 +1558,18 @@ impl History {
         let name = message_id(&mail);
         let row = rows.iter().find(|row| name.starts_with(id(row))).unwrap();
         let tenant = row["tenant_id"].as_str().unwrap().to_owned();
-        let of = match wish {
-            "wish=nothing" => "everything",
-            _ => row["incident_id"].as_str().unwrap_or_default(),
-        };
-        self.left.insert((tenant, w.clone(), of.to_owned()));
+        if wish == "wish=nothing" {
+            self.left
+                .insert((tenant.clone(), w.clone(), "everything".to_owned()));
+        }
+        // Of an incident, and of what that goes on as.
+        let mut of = row["incident_id"].as_str().map(str::to_owned);
+        while let Some(incident) = of {
+            let path = format!("/v1/incidents/{incident}");
+            let goes_on_as = desk.operator.get(&path).await.ok()["duplicate_of"].clone();
+            self.left.insert((tenant.clone(), w.clone(), incident));
+            of = goes_on_as.as_str().map(str::to_owned);
+        }
         self.log.push(format!("{w} follows the link of {row}: {wish:?}"));
     }
 

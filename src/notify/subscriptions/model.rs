@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::wishes::Wishes;
 use crate::db::schema::{notification_preferences, subscriptions};
 use crate::db::{Id, IncidentId, Moment, PersonId, SubscriptionId, TenantId, text_enum};
+use crate::http::body;
 use crate::text;
 
 text_enum! {
@@ -178,7 +179,7 @@ pub struct NewPreferences {
     #[garde(length(max = 4))]
     pub topics: Vec<Topic>,
     /// Of which incidents, besides those one has to do with; `{}` is each that affects one's tenant.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::objects")]
     #[garde(length(max = 100), dive)]
     pub subscriptions: Vec<Place>,
     /// `true` for no status mail at all.

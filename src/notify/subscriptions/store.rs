@@ -12,8 +12,7 @@ use crate::db::schema::{
     service_requests, services, subscriptions, tenant_regions, tenant_services, told,
 };
 use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, on_each};
-use crate::incidents::duplicates;
-use crate::mail::{Broadcast, BroadcastState, DeliveryState, Place, Reason, Recipient};
+use crate::mail::{Broadcast, BroadcastState, DeliveryState, Place, Reason, Recipient, duplicates};
 use crate::problem::Problem;
 
 /// Whose preferences.
@@ -165,7 +164,8 @@ pub fn subscribers(
     (after, opening): (Option<Whose>, Option<Broadcast>),
     limit: i64,
 ) -> Result<Vec<(Place, Recipient)>, Problem> {
-    let itself = duplicates::merged_into(conn, incident)?;
+    let duplicates = duplicates::merged_into(conn, &[incident])?.into_iter();
+    let itself = duplicates.map(|(duplicate, _)| duplicate).chain([incident]);
     let services = incident_services::table
         .filter(incident_services::incident_id.eq(incident))
         .select(incident_services::service.nullable());
@@ -187,7 +187,11 @@ pub fn subscribers(
     let subscribed = subscriptions::table
         .filter(subscriptions::tenant_id.eq(notification_preferences::tenant_id))
         .filter(subscriptions::person_id.eq(notification_preferences::person_id))
-        .filter(subscriptions::incident_id.eq_any(itself).or(somewhere));
+        .filter(
+            subscriptions::incident_id
+                .eq_any(itself.collect::<Vec<_>>())
+                .or(somewhere),
+        );
     let mut query = notification_preferences::table
         .inner_join(people::table.on(people::id.eq(notification_preferences::person_id)))
         .inner_join(
