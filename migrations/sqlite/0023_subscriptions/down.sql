@@ -1,3 +1,5 @@
+-- The code before knows no such reasons.
+UPDATE deliveries SET reason = 'superseded' WHERE reason IN ('unwanted', 'daily_cap');
 UPDATE broadcasts SET phase = 'told', after_tenant = NULL, after_key = '' WHERE phase = 'subscribers';
 DROP INDEX broadcasts_state;
 ALTER TABLE broadcasts RENAME TO broadcasts_after;
