@@ -9,12 +9,12 @@ use chrono::TimeDelta;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 
+use super::due::Due;
 use super::model::{DeliveryKind, DeliveryState, Reason};
 use super::opt_outs::{About, Standing};
-use super::store::Address;
 use super::told;
 use crate::db::schema::{deliveries, memberships, people};
-use crate::db::{Connection, DeliveryId, IncidentId, Moment, RequestId, TenantId, lock};
+use crate::db::{Connection, DeliveryId, IncidentId, Moment, TenantId, lock};
 use crate::problem::Problem;
 
 /// The cap is that of so long.
@@ -47,37 +47,26 @@ fn reason(facts: Facts, cap: Option<usize>) -> Option<Reason> {
     (is_full && !facts.is_own && !facts.is_owed).then_some(Reason::DailyCap)
 }
 
-/// A message that somebody gets without having asked for it.
-#[derive(Queryable)]
-struct Unasked {
-    tenant_id: TenantId,
-    id: DeliveryId,
-    recipient: String,
-    #[diesel(deserialize_as = String)]
-    kind: DeliveryKind,
-    incident_id: Option<IncidentId>,
-    request_id: Option<RequestId>,
-}
-
 /// Lets through what may leave, in order; what may not is suppressed, with its reason.
 pub fn pass(
     conn: &mut Connection,
-    mut due: Vec<Address>,
+    mut due: Vec<Due>,
     cap: Option<usize>,
     now: Moment,
-) -> Result<Vec<Address>, Problem> {
-    let unasked = unasked(conn, &due)?;
+) -> Result<Vec<Due>, Problem> {
+    let unasked: Vec<&Due> = due.iter().filter(|row| is_unasked(row)).collect();
     if unasked.is_empty() {
         return Ok(due);
     }
     let mut known = Known::read(conn, &unasked, cap, now)?;
-    let by_id: HashMap<DeliveryId, &Unasked> = unasked.iter().map(|row| (row.id, row)).collect();
     let mut kept: HashMap<Reason, Vec<DeliveryId>> = HashMap::new();
-    due.retain(|(_, id)| {
-        let Some(row) = by_id.get(id) else { return true };
+    due.retain(|row| {
+        if !is_unasked(row) {
+            return true;
+        }
         match reason(known.facts(row), cap) {
             Some(reason) => {
-                kept.entry(reason).or_default().push(*id);
+                kept.entry(reason).or_default().push(row.id);
                 false
             }
             None => {
@@ -100,20 +89,15 @@ pub fn pass(
     Ok(due)
 }
 
-fn unasked(conn: &mut Connection, due: &[Address]) -> Result<Vec<Unasked>, Problem> {
-    let ids: Vec<DeliveryId> = due.iter().map(|(_, id)| *id).collect();
-    Ok(deliveries::table
-        .filter(deliveries::id.eq_any(ids))
-        .filter(deliveries::kind.eq_any(DeliveryKind::UNASKED.to_vec()))
-        .select((
-            deliveries::tenant_id,
-            deliveries::id,
-            deliveries::recipient,
-            deliveries::kind,
-            deliveries::incident_id,
-            deliveries::request_id,
-        ))
-        .load(conn)?)
+/// Whether somebody gets it without having asked for it.
+fn is_unasked(row: &Due) -> bool {
+    row.kind()
+        .is_some_and(|kind| DeliveryKind::UNASKED.contains(&kind))
+}
+
+/// Whether it says that something is over.
+fn is_end(row: &Due) -> bool {
+    row.kind().is_some_and(DeliveryKind::is_end)
 }
 
 /// What is known of the recipients of a batch.
@@ -126,12 +110,7 @@ struct Known {
 }
 
 impl Known {
-    fn read(
-        conn: &mut Connection,
-        rows: &[Unasked],
-        cap: Option<usize>,
-        now: Moment,
-    ) -> Result<Self, Problem> {
+    fn read(conn: &mut Connection, rows: &[&Due], cap: Option<usize>, now: Moment) -> Result<Self, Problem> {
         let mut tenants: Vec<TenantId> = rows.iter().map(|row| row.tenant_id).collect();
         tenants.sort_unstable();
         tenants.dedup();
@@ -142,7 +121,7 @@ impl Known {
         let incidents: Vec<IncidentId> = incidents.into_iter().collect();
         let mut known = Self {
             opt_outs: Standing::read(conn, &tenants, &recipients, &incidents)?,
-            own: own(conn, &tenants, &recipients)?,
+            own: own(conn, &recipients)?,
             told: HashSet::new(),
             lately: HashMap::new(),
         };
@@ -155,7 +134,7 @@ impl Known {
         Ok(known)
     }
 
-    fn facts(&self, row: &Unasked) -> Facts {
+    fn facts(&self, row: &Due) -> Facts {
         let about = About {
             incident: row.incident_id,
             request: row.request_id,
@@ -170,27 +149,22 @@ impl Known {
             is_opted_out: self.opt_outs.holds(row.tenant_id, &row.recipient, about),
             is_disabled: own == Some(true),
             is_own: own.is_some(),
-            is_owed: row.kind.is_end() && row.incident_id.is_some_and(was_told),
+            is_owed: is_end(row) && row.incident_id.is_some_and(was_told),
             lately: self.lately.get(&row.recipient).copied().unwrap_or(0),
         }
     }
 
     /// One more leaves.
-    fn count(&mut self, row: &Unasked) {
+    fn count(&mut self, row: &Due) {
         *self.lately.entry(row.recipient.clone()).or_default() += 1;
     }
 }
 
-/// Who among these belongs to their tenant, and whether the account is disabled. Who was only asked does not.
-fn own(
-    conn: &mut Connection,
-    tenants: &[TenantId],
-    recipients: &[&str],
-) -> Result<HashMap<(TenantId, String), bool>, Problem> {
+/// To which tenants these belong, and whether the account is disabled. Who was only asked does not.
+fn own(conn: &mut Connection, recipients: &[&str]) -> Result<HashMap<(TenantId, String), bool>, Problem> {
     let rows: Vec<(TenantId, String, bool, bool)> = memberships::table
         .inner_join(people::table.on(people::id.eq(memberships::person_id)))
         .filter(people::email.eq_any(recipients.to_vec()))
-        .filter(memberships::tenant_id.eq_any(tenants.to_vec()))
         .filter(memberships::accepted.eq(true))
         .select((
             memberships::tenant_id,
@@ -206,11 +180,11 @@ fn own(
 /// Who among these was told of what ends.
 fn told_of_ends(
     conn: &mut Connection,
-    rows: &[Unasked],
+    rows: &[&Due],
     tenants: &[TenantId],
     recipients: &[&str],
 ) -> Result<HashSet<(TenantId, IncidentId, String)>, Problem> {
-    let ends = rows.iter().filter(|row| row.kind.is_end());
+    let ends = rows.iter().filter(|row| is_end(row));
     let incidents: BTreeSet<IncidentId> = ends.filter_map(|row| row.incident_id).collect();
     let mut found = HashSet::new();
     for incident in incidents {

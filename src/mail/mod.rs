@@ -8,6 +8,7 @@ pub mod custody;
 pub mod dispatch;
 pub mod dkim;
 mod domains;
+mod due;
 pub mod duplicates;
 mod gate;
 pub mod leases;

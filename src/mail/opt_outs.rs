@@ -163,7 +163,6 @@ impl Standing {
         incidents: &[IncidentId],
     ) -> Result<Self, Problem> {
         let rows: Vec<Place> = opt_outs::table
-            .filter(opt_outs::tenant_id.eq_any(tenants.to_vec()))
             .filter(opt_outs::recipient.eq_any(recipients.to_vec()))
             .select((opt_outs::tenant_id, opt_outs::recipient, opt_outs::about))
             .load(conn)?;

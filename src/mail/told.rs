@@ -7,6 +7,7 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use super::broadcasts;
+use super::due::Due;
 use super::model::{
     Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Reason, Recipient,
 };
@@ -51,14 +52,8 @@ impl Told {
 ///
 /// A message may leave after its incident has ended, and its recipient may belong to no audience any more: so whoever
 /// is told of an incident that is over gets the mail of its end too, if it is not in the ledger already.
-pub fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<(), Problem> {
-    let naming: Vec<Delivery> = deliveries::table
-        .filter(deliveries::id.eq_any(ids.to_vec()))
-        .filter(deliveries::incident_id.is_not_null())
-        .filter(deliveries::kind.eq_any(DeliveryKind::ALL.to_vec()))
-        .select(Delivery::as_select())
-        .load(conn)?;
-    let named = named(conn, &naming)?;
+pub fn tell(conn: &mut Connection, messages: &[Due], now: Moment) -> Result<(), Problem> {
+    let named = named(conn, messages)?;
     let mut incidents: Vec<IncidentId> = named.iter().map(|(incident, _)| *incident).collect();
     incidents.sort_unstable();
     incidents.dedup();
@@ -68,29 +63,27 @@ pub fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<()
     }
     let rows: Vec<Told> = named
         .iter()
-        .map(|(incident, delivery)| Told::of(*incident, delivery.to(), now))
+        .map(|(incident, message)| Told::of(*incident, message.to(), now))
         .collect();
     on_each!(conn, conn => diesel::insert_into(told::table).values(&rows).on_conflict_do_nothing().execute(conn))?;
     for incident in incidents {
         let here = named.iter().filter(|(named, _)| *named == incident);
-        let here: Vec<&Delivery> = here.map(|(_, delivery)| *delivery).collect();
+        let here: Vec<&Due> = here.map(|(_, message)| *message).collect();
         tell_of_end(conn, incident, &here, now)?;
     }
     Ok(())
 }
 
 /// The incidents that messages name: their own, and the one that a duplicate goes on as.
-fn named<'a>(
-    conn: &mut Connection,
-    naming: &'a [Delivery],
-) -> Result<Vec<(IncidentId, &'a Delivery)>, Problem> {
-    let own = naming
+fn named<'a>(conn: &mut Connection, messages: &'a [Due]) -> Result<Vec<(IncidentId, &'a Due)>, Problem> {
+    let own = messages
         .iter()
+        .filter(|row| row.kind().is_some())
         .filter_map(|row| row.incident_id.map(|incident| (incident, row)));
-    let mut named: Vec<(IncidentId, &Delivery)> = own.collect();
-    let of_duplicates: Vec<(IncidentId, &Delivery)> = named
+    let mut named: Vec<(IncidentId, &Due)> = own.collect();
+    let of_duplicates: Vec<(IncidentId, &Due)> = named
         .iter()
-        .filter(|(_, row)| row.kind == DeliveryKind::IncidentDuplicate)
+        .filter(|(_, row)| row.kind() == Some(DeliveryKind::IncidentDuplicate))
         .copied()
         .collect();
     if of_duplicates.is_empty() {
@@ -112,7 +105,7 @@ fn named<'a>(
 fn tell_of_end(
     conn: &mut Connection,
     incident: IncidentId,
-    told: &[&Delivery],
+    told: &[&Due],
     now: Moment,
 ) -> Result<(), Problem> {
     let Some(end) = broadcasts::latest_end(conn, incident)? else {

@@ -34,6 +34,7 @@ CREATE TABLE opt_outs (
     at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (tenant_id, recipient, about)
 );
+CREATE INDEX opt_outs_recipient ON opt_outs (recipient);
 
 -- What goes on as an incident.
 CREATE INDEX incidents_duplicate_of ON incidents (duplicate_of) WHERE duplicate_of IS NOT NULL;
