@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::broadcasts;
 use super::due::Due;
@@ -14,7 +15,7 @@ use super::model::{
 use super::store;
 use crate::db::schema::broadcasts as all_broadcasts;
 use crate::db::schema::{deliveries, incidents, told};
-use crate::db::{Connection, DeliveryId, EventId, IncidentId, Moment, TenantId, lock, on_each};
+use crate::db::{Connection, DeliveryId, EventId, IncidentId, Moment, TenantId, Uuid, lock, on_each, pair};
 use crate::problem::Problem;
 
 /// For so long after an end the metric asks who did not hear of it; `allclear doctor` asks of all ends.
@@ -197,11 +198,7 @@ pub fn of_incident(
         ))
         .into_boxed();
     if let Some((tenant, key)) = after {
-        query = query.filter(
-            told::tenant_id
-                .gt(tenant)
-                .or(told::tenant_id.eq(tenant).and(told::recipient.gt(key))),
-        );
+        query = query.filter(pair!("told.tenant_id", "told.recipient" > tenant: Uuid, key: Text));
     }
     let rows: Vec<(TenantId, String, String, String, String)> = query.load(conn)?;
     Ok(rows

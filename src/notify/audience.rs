@@ -19,7 +19,7 @@ use crate::db::schema::{
     deliveries, incident_regions, incident_services, people, request_watchers, service_requests,
     tenant_contacts, tenant_regions, tenant_services, tenants, told,
 };
-use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, lock};
+use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, Uuid, lock, pair};
 use crate::mail::opt_outs::{About, Standing};
 use crate::mail::{
     self, Broadcast, BroadcastState, Delivery, DeliveryState, Phase, Place, Reason, Recipient, Step,
@@ -29,7 +29,7 @@ use crate::problem::Problem;
 use crate::requests;
 
 /// Rows of one transaction: what SQLite's writer does in a few milliseconds.
-pub const CHUNK: usize = 250;
+pub const CHUNK: usize = 200;
 /// Rows that are counted at a time.
 const COUNTED: usize = 5_000;
 
@@ -235,8 +235,8 @@ fn watchers(
         .left_join(people::table.on(people::email.eq(request_watchers::email)))
         .filter(service_requests::incident_id.eq(incident))
         .order((
-            request_watchers::tenant_id,
-            request_watchers::request_id,
+            service_requests::tenant_id,
+            service_requests::id,
             request_watchers::email,
         ))
         .limit(limit)
@@ -254,16 +254,11 @@ fn watchers(
         .split_once('/')
         .and_then(|(id, email)| Some((id.parse::<RequestId>().ok()?, email.to_owned())));
     if let (Some(tenant), Some((request, email))) = (after, place) {
-        let later_request = request_watchers::request_id
-            .gt(request)
-            .or(request_watchers::request_id
-                .eq(request)
-                .and(request_watchers::email.gt(email)));
-        query = query.filter(
-            request_watchers::tenant_id
-                .gt(tenant)
-                .or(request_watchers::tenant_id.eq(tenant).and(later_request)),
-        );
+        let from = pair!("service_requests.tenant_id", "service_requests.id" >= tenant: Uuid, request: Uuid);
+        let is_later = service_requests::id
+            .ne(request)
+            .or(request_watchers::email.gt(email));
+        query = query.filter(from).filter(is_later);
     }
     type Row = (
         (TenantId, RequestId, String),
@@ -312,13 +307,8 @@ fn contacts(
         .select(crate::identity::Contact::as_select())
         .into_boxed();
     if let Some((tenant, id)) = after {
-        query = query.filter(
-            tenant_contacts::tenant_id
-                .gt(tenant)
-                .or(tenant_contacts::tenant_id
-                    .eq(tenant)
-                    .and(tenant_contacts::id.gt(id))),
-        );
+        query =
+            query.filter(pair!("tenant_contacts.tenant_id", "tenant_contacts.id" > tenant: Uuid, id: Uuid));
     }
     if let Some(opening) = opening {
         let heard = told::table

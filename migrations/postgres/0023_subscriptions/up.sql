@@ -10,6 +10,7 @@ CREATE TABLE notification_preferences (
     updated_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (tenant_id, person_id)
 );
+CREATE INDEX notification_preferences_person ON notification_preferences (person_id);
 
 -- Of what: of one incident, or of those that hit a service and a region, of which NULL is any.
 CREATE TABLE subscriptions (
@@ -35,6 +36,9 @@ CREATE TABLE opt_outs (
     PRIMARY KEY (tenant_id, recipient, about)
 );
 CREATE INDEX opt_outs_recipient ON opt_outs (recipient);
+
+-- Where the audience of an incident goes on.
+CREATE INDEX service_requests_audience ON service_requests (incident_id, tenant_id, id);
 
 -- What goes on as an incident.
 CREATE INDEX incidents_duplicate_of ON incidents (duplicate_of) WHERE duplicate_of IS NOT NULL;

@@ -11,7 +11,7 @@ use crate::db::schema::{
     deliveries, incident_regions, incident_services, memberships, notification_preferences, people, regions,
     service_requests, services, subscriptions, tenant_regions, tenant_services, told,
 };
-use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, on_each};
+use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, Uuid, on_each, pair};
 use crate::mail::{Broadcast, BroadcastState, DeliveryState, Place, Reason, Recipient, duplicates};
 use crate::problem::Problem;
 
@@ -111,16 +111,12 @@ pub fn wishes(
     conn: &mut Connection,
     recipients: &[Recipient],
 ) -> Result<HashMap<(TenantId, String), Wishes>, Problem> {
-    let mut tenants: Vec<TenantId> = recipients.iter().map(|to| to.tenant_id).collect();
-    tenants.sort_unstable();
-    tenants.dedup();
     let mut found = HashMap::new();
     // SQLite binds at most 32,766 values in a statement.
     for chunk in recipients.chunks(10_000) {
         let emails: Vec<&str> = chunk.iter().map(|to| to.email.as_str()).collect();
         let rows: Vec<(String, Preferences)> = notification_preferences::table
             .inner_join(people::table.on(people::id.eq(notification_preferences::person_id)))
-            .filter(notification_preferences::tenant_id.eq_any(tenants.clone()))
             .filter(people::email.eq_any(emails))
             .select((people::email, Preferences::as_select()))
             .load(conn)?;
@@ -218,13 +214,9 @@ pub fn subscribers(
         .into_boxed();
     query = query.filter(may_see!(incident));
     if let Some((tenant, person)) = after {
-        query = query.filter(
-            notification_preferences::tenant_id
-                .gt(tenant)
-                .or(notification_preferences::tenant_id
-                    .eq(tenant)
-                    .and(notification_preferences::person_id.gt(person))),
-        );
+        query = query.filter(pair!(
+            "notification_preferences.tenant_id", "notification_preferences.person_id" > tenant: Uuid, person: Uuid
+        ));
     }
     if let Some(opening) = opening {
         let heard = told::table
