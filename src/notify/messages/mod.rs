@@ -5,6 +5,7 @@
 
 mod account;
 mod desk;
+mod digest;
 mod family;
 mod folder;
 mod mistakes;
@@ -96,6 +97,7 @@ impl Messages {
             Some(Family::Status) => self.status_mail(conn, shared, delivery),
             Some(Family::Request) => self.request_mail(conn, delivery),
             Some(Family::Account) => self.account_mail(conn, delivery),
+            Some(Family::Digest) => self.digest_mail(conn, shared, delivery),
             Some(Family::Desk) => self.desk_mail(conn, delivery),
             None => Err(Problem::internal("there are no words for a message of this kind")),
         }
@@ -120,7 +122,8 @@ impl Messages {
     fn way_out(&self, delivery: &Delivery, what: What) -> Option<Way> {
         let phrase = match what {
             What::Request(_) => "request",
-            What::Incident(_) | What::Everything => "incident",
+            What::Incident(_) => "incident",
+            What::Everything => "everything",
         };
         Some(Way {
             label: self.language(delivery).word("unsubscribe", phrase),

@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = embedded! {
     "status.html" "status.txt" "status.subject.txt"
     "request.html" "request.txt" "request.subject.txt"
     "account.html" "account.txt" "account.subject.txt"
+    "digest.html" "digest.txt" "digest.subject.txt"
     "desk.html" "desk.txt" "desk.subject.txt"
     "phrases/en.toml" "phrases/de.toml" "phrases/fr.toml" "phrases/es.toml" "phrases/ja.toml"
 };
