@@ -483,6 +483,24 @@ async fn a_link_in_a_mail_unsubscribes_with_one_click_and_to_look_at_it_changes_
             assert_eq!(follow(desk, method, &wrong, "").await.0, 404, "{wrong}");
         }
     }
+    // Whoever reads pages gets one, in their language.
+    let cut_off = &one[..one.len() - 1];
+    for (link, languages, status, says) in [
+        (one.as_str(), "de-AT, en;q=0.5", 200, "lang=\"de\""),
+        (one.as_str(), "pt, fr;q=0.8, en;q=0.7", 200, "lang=\"fr\""),
+        (one.as_str(), "*", 200, "lang=\"en\""),
+        (cut_off, "ja", 404, "ページが見つかりません"),
+        (cut_off, "en", 404, "There is no such page"),
+    ] {
+        let call = desk
+            .stranger()
+            .call(Method::GET, link)
+            .header("accept-language", languages);
+        let answer = call.header("accept", "text/html,*/*;q=0.8").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{link}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains(says), "{languages}: {page}");
+    }
     healthy(desk);
 }
 

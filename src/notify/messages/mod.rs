@@ -9,6 +9,7 @@ mod digest;
 mod family;
 mod folder;
 mod mistakes;
+mod pages;
 mod phrases;
 mod request;
 mod samples;
@@ -20,6 +21,7 @@ mod words;
 use std::sync::Arc;
 
 pub use mistakes::BadTemplates;
+pub use pages::Page;
 pub use templates::{Templates, Written};
 
 use crate::db::Connection;
