@@ -10,7 +10,6 @@ CREATE TABLE notification_preferences (
     updated_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (tenant_id, person_id)
 );
-CREATE INDEX notification_preferences_person ON notification_preferences (person_id);
 
 -- Of what: of one incident, or of those that hit a service and a region, of which NULL is any.
 CREATE TABLE subscriptions (

@@ -11,7 +11,7 @@ use crate::db::schema::{
     deliveries, incident_regions, incident_services, memberships, notification_preferences, people, regions,
     service_requests, services, subscriptions, tenant_regions, tenant_services, told,
 };
-use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, on_each};
+use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, Uuid, on_each, pair};
 use crate::mail::{Broadcast, BroadcastState, DeliveryState, Reason, Recipient, duplicates};
 use crate::problem::Problem;
 
@@ -233,32 +233,23 @@ macro_rules! may_see {
 
 /// The next people who have said what they want to hear of, by tenant and person.
 pub fn after(conn: &mut Connection, place: Option<Whose>, limit: i64) -> Result<Vec<Whose>, Problem> {
-    let everybody = || {
-        notification_preferences::table
-            .order((
-                notification_preferences::tenant_id,
-                notification_preferences::person_id,
-            ))
-            .select((
-                notification_preferences::tenant_id,
-                notification_preferences::person_id,
-            ))
-    };
-    let Some((tenant, person)) = place else {
-        return Ok(everybody().limit(limit).load(conn)?);
-    };
-    // The rest of the tenant, then the next ones: each is a stretch of the key.
-    let mut found: Vec<Whose> = everybody()
-        .filter(notification_preferences::tenant_id.eq(tenant))
-        .filter(notification_preferences::person_id.gt(person))
+    let mut query = notification_preferences::table
+        .order((
+            notification_preferences::tenant_id,
+            notification_preferences::person_id,
+        ))
         .limit(limit)
-        .load(conn)?;
-    let left = limit.saturating_sub(i64::try_from(found.len()).unwrap_or(limit));
-    if left > 0 {
-        let next = everybody().filter(notification_preferences::tenant_id.gt(tenant));
-        found.extend(next.limit(left).load::<Whose>(conn)?);
+        .select((
+            notification_preferences::tenant_id,
+            notification_preferences::person_id,
+        ))
+        .into_boxed();
+    if let Some((tenant, person)) = place {
+        query = query.filter(pair!(
+            "notification_preferences.tenant_id", "notification_preferences.person_id" > tenant: Uuid, person: Uuid
+        ));
     }
-    Ok(found)
+    Ok(query.load(conn)?)
 }
 
 /// Who of these subscribes to an incident, or to where it is, and belongs to a tenant that may see it; with an opening,
