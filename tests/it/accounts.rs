@@ -235,11 +235,9 @@ async fn what_is_no_refresh_token_is_refused_and_ends_nothing() {
     let Stage { desk, bob, .. } = &stage;
     let grant = login(desk, &bob.email, PASSWORD).await.ok();
     let text = grant["refresh_token"].as_str().unwrap();
-    let mut forged = text.to_owned();
-    forged.replace_range(
-        text.len() - 4..text.len() - 3,
-        if text.ends_with('A') { "B" } else { "A" },
-    );
+    let (kept, last) = text.split_at(text.len() - 4);
+    let other = if last.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{kept}{other}{}", &last[1..]);
     for wrong in [
         json!(forged),
         json!("alr_"),
