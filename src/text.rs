@@ -111,9 +111,26 @@ pub fn cleaned(value: &str) -> String {
         .to_owned()
 }
 
+/// The same, cut to so many characters.
+pub fn shortened(value: &str, most: usize) -> String {
+    cleaned(value).chars().take(most).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shortened_is_cleaned_and_cut_by_characters() {
+        for (value, most, expected) in [
+            (" two\nlines ", 80, "two lines"),
+            ("grüße", 3, "grü"),
+            ("ad\u{202E}a", 2, "ad"),
+            ("", 5, ""),
+        ] {
+            assert_eq!(shortened(value, most), expected);
+        }
+    }
 
     #[test]
     fn lines_and_bodies() {

@@ -39,12 +39,8 @@ const SEAL: Duration = Duration::from_millis(250);
 const SEALED_AT_ONCE: usize = 50;
 /// How often is looked which clocks have run out. Not at every ring of the bell: time rings none.
 const TIME: Duration = Duration::from_millis(500);
-/// How many transactions of marks make a step.
-const MARKED_AT_ONCE: usize = 20;
-/// How many transactions of digests make a step.
-const DIGESTED_AT_ONCE: usize = 20;
-/// How many transactions of withdrawals make a step.
-const WITHDRAWN_AT_ONCE: usize = 20;
+/// How many transactions of one kind make a step, where much falls due at once: a loop rests after each step.
+const MANY: usize = 20;
 /// How often what has grown old is swept up.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -147,9 +143,17 @@ impl Worker {
 
     /// Withdraws what is unsent of a broadcast. Much at a time: meanwhile the dispatcher sends it.
     async fn withdraw(&self, broadcast: EventId, reason: mail::Reason) -> Result<Step, Problem> {
-        for _ in 0..WITHDRAWN_AT_ONCE {
-            let step = move |conn: &mut Connection| mail::withdrawal::step(conn, broadcast, reason);
-            if self.db.write(Scope::of_system(), step).await? == Step::Idle {
+        let step = move |conn: &mut Connection| mail::withdrawal::step(conn, broadcast, reason);
+        self.repeat(step).await
+    }
+
+    /// Repeats a transaction until it finds nothing to do, or often enough for one step.
+    async fn repeat(
+        &self,
+        step: impl Fn(&mut Connection) -> Result<Step, Problem> + Clone + Send + Sync + 'static,
+    ) -> Result<Step, Problem> {
+        for _ in 0..MANY {
+            if self.db.write(Scope::of_system(), step.clone()).await? == Step::Idle {
                 break;
             }
         }
@@ -189,29 +193,14 @@ impl Worker {
 
     /// Makes the marks that are due. Many, so that where a loop rests after a step they are not late by its rest.
     async fn mark(&self) -> Result<Step, Problem> {
-        for _ in 0..MARKED_AT_ONCE {
-            let clock = self.clock.clone();
-            let marked = self.db.write(Scope::of_system(), move |conn| {
-                requests::sla::mark(conn, || clock.now().into())
-            });
-            if marked.await? == Step::Idle {
-                break;
-            }
-        }
-        Ok(Step::Worked)
+        let clock = self.clock.clone();
+        self.repeat(move |conn| requests::sla::mark(conn, || clock.now().into()))
+            .await
     }
 
     /// Makes the digests that are due. Many: they are due at the same minute of a morning.
     async fn make_digests(&self, now: Moment) -> Result<Step, Problem> {
-        for _ in 0..DIGESTED_AT_ONCE {
-            let made = self
-                .db
-                .write(Scope::of_system(), move |conn| digests::step(conn, now));
-            if made.await? == Step::Idle {
-                break;
-            }
-        }
-        Ok(Step::Worked)
+        self.repeat(move |conn| digests::step(conn, now)).await
     }
 
     /// The watch: takes back what is somebody's whose shift has ended, takes on what nobody answers, gives work out.

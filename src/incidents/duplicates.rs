@@ -1,13 +1,12 @@
 //! What duplicates go on as, and whom they would take along.
 
-use diesel::dsl::{exists, not};
+use diesel::dsl::not;
 use diesel::prelude::*;
 
+use super::affects;
 use super::model::Incident;
 use super::store::find;
-use crate::db::schema::{
-    incident_regions, incident_services, service_requests, tenant_regions, tenant_services, tenants, told,
-};
+use crate::db::schema::{service_requests, tenants, told};
 use crate::db::{Connection, IncidentId, PROVIDER, TenantId};
 use crate::problem::Problem;
 
@@ -34,20 +33,12 @@ pub fn uncovered(
     let heard = told::table
         .filter(told::incident_id.eq(id))
         .select(told::tenant_id);
-    let services = incident_services::table
-        .inner_join(tenant_services::table.on(tenant_services::service.eq(incident_services::service)))
-        .filter(incident_services::incident_id.eq(by))
-        .filter(tenant_services::tenant_id.eq(tenants::id));
-    let regions = incident_regions::table
-        .inner_join(tenant_regions::table.on(tenant_regions::region.eq(incident_regions::region)))
-        .filter(incident_regions::incident_id.eq(by))
-        .filter(tenant_regions::tenant_id.eq(tenants::id));
     Ok(tenants::table
         .filter(tenants::id.eq_any(bound).or(tenants::id.eq_any(heard)))
         .filter(tenants::disabled.eq(false))
         // The provider's own people see every incident.
         .filter(tenants::id.ne(PROVIDER))
-        .filter(not(exists(services).and(exists(regions))))
+        .filter(not(affects!(by, tenants::id)))
         .order(tenants::id)
         .limit(limit)
         .select(tenants::id)

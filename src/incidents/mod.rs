@@ -6,6 +6,7 @@
 //! cascade) and who hears of it are `notify`'s business, driven by the state written here.
 
 pub mod actions;
+mod affects;
 pub mod api;
 pub mod duplicates;
 pub mod lifecycle;
@@ -15,5 +16,6 @@ mod rehearsal;
 pub mod store;
 pub mod view;
 
+pub(crate) use affects::affects;
 pub use lifecycle::Status;
 pub use model::{CascadeState, Impact, Incident, IncidentView, Update};

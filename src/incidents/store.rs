@@ -3,6 +3,7 @@
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
+use super::affects;
 use super::lifecycle::Status;
 use super::model::{CascadeState, Incident, Update};
 use crate::db::schema::{
@@ -100,14 +101,6 @@ pub fn list(
         );
     }
     if let Some(tenant) = scope.tenant() {
-        let services = incident_services::table
-            .inner_join(tenant_services::table.on(tenant_services::service.eq(incident_services::service)))
-            .filter(incident_services::incident_id.eq(incidents::id))
-            .filter(tenant_services::tenant_id.eq(tenant));
-        let regions = incident_regions::table
-            .inner_join(tenant_regions::table.on(tenant_regions::region.eq(incident_regions::region)))
-            .filter(incident_regions::incident_id.eq(incidents::id))
-            .filter(tenant_regions::tenant_id.eq(tenant));
         let bound = service_requests::table
             .filter(service_requests::incident_id.eq(incidents::id.nullable()))
             .filter(service_requests::tenant_id.eq(tenant));
@@ -115,8 +108,7 @@ pub fn list(
             .filter(told::incident_id.eq(incidents::id))
             .filter(told::tenant_id.eq(tenant));
         query = query.filter(
-            exists(services)
-                .and(exists(regions))
+            affects!(incidents::id, tenant)
                 .or(exists(bound))
                 .or(exists(heard)),
         );

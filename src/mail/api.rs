@@ -119,7 +119,7 @@ async fn list_deliveries(
         request: query.request_id,
         incident: query.incident_id,
         state: query.state,
-        recipient: query.recipient.as_deref().map(address).transpose()?,
+        recipient: address("recipient", query.recipient.as_deref())?,
     };
     let answer = caller.read(move |conn, _| {
         let rows = store::list(conn, &filter, page.after, page.fetch())?;
@@ -152,7 +152,7 @@ async fn list_opt_outs(
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = query;
     let page: Page<opt_outs::Place> = cursors.page(query.limit, query.cursor.as_deref(), caller.binding())?;
-    let recipient = query.recipient.as_deref().map(address).transpose()?;
+    let recipient = address("recipient", query.recipient.as_deref())?;
     let answer = caller.read(move |conn, caller| {
         let rows = opt_outs::list(
             conn,
@@ -167,10 +167,13 @@ async fn list_opt_outs(
     Ok(answer.await?.respond())
 }
 
-/// An address in a query string, as it is stored.
-fn address(text: &str) -> Result<String, Problem> {
-    text::email_address(text)
-        .ok_or_else(|| Problem::new(Code::InvalidQuery, "recipient must be an e-mail address"))
+/// The address that a parameter of this name has in a query string, as it is stored.
+pub(super) fn address(name: &str, given: Option<&str>) -> Result<Option<String>, Problem> {
+    let address = |text| {
+        let refused = || Problem::new(Code::InvalidQuery, format!("{name} must be an e-mail address"));
+        text::email_address(text).ok_or_else(refused)
+    };
+    given.map(address).transpose()
 }
 
 /// Try a failed message again

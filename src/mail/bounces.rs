@@ -10,7 +10,7 @@ use crate::db::schema::deliveries;
 use crate::db::{Connection, Moment};
 use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::problem::Problem;
-use crate::text::cleaned;
+use crate::text::{cleaned, shortened};
 
 /// Of what a mail server says, so many characters are kept.
 const LONGEST: usize = 500;
@@ -38,8 +38,7 @@ pub fn reported(conn: &mut Connection, row: &Delivery, fate: &Fate, now: Moment)
 /// What a mail server says, in one line.
 fn said(how: &str, fate: &Fate) -> String {
     let (status, said) = (&fate.status, fate.said.as_deref().unwrap_or_default());
-    let line = cleaned(&format!("{how}: {status} {said}"));
-    line.trim().chars().take(LONGEST).collect()
+    shortened(&format!("{how}: {status} {said}"), LONGEST)
 }
 
 /// It may arrive still: that is counted, and all.

@@ -63,9 +63,9 @@ impl<'a> From<&'a Delivery> for Mail<'a> {
 impl<'a> From<&'a Due> for Mail<'a> {
     fn from(row: &'a Due) -> Self {
         Self {
-            tenant: row.tenant_id,
+            tenant: row.to.tenant_id,
             event: row.event_id,
-            recipient: &row.recipient,
+            recipient: &row.to.email,
         }
     }
 }
@@ -98,7 +98,7 @@ pub fn go_with(conn: &mut Connection, messages: &[Due]) -> Result<(), Problem> {
     if turns.is_empty() {
         return Ok(());
     }
-    let recipients: BTreeSet<&str> = turns.iter().map(|row| row.recipient.as_str()).collect();
+    let recipients: BTreeSet<&str> = turns.iter().map(|row| row.to.email.as_str()).collect();
     let recipients: Vec<&str> = recipients.into_iter().collect();
     // Most have nothing kept: nobody waits for that.
     if waiting(conn, &recipients)?.is_empty() {
@@ -112,7 +112,7 @@ pub fn go_with(conn: &mut Connection, messages: &[Due]) -> Result<(), Problem> {
     }
     let mut carried: HashMap<EventId, Vec<DeliveryId>> = HashMap::new();
     for row in turns {
-        let own = kept.remove(&(row.tenant_id, row.incident_id, row.recipient.clone()));
+        let own = kept.remove(&(row.to.tenant_id, row.incident_id, row.to.email.clone()));
         carried
             .entry(row.event_id)
             .or_default()

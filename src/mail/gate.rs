@@ -119,7 +119,7 @@ impl Known {
             return Ok(known);
         }
         let recipients = recipients(unasked.iter().copied());
-        let tenants: BTreeSet<TenantId> = unasked.iter().map(|row| row.tenant_id).collect();
+        let tenants: BTreeSet<TenantId> = unasked.iter().map(|row| row.to.tenant_id).collect();
         let tenants: Vec<TenantId> = tenants.into_iter().collect();
         let incidents: BTreeSet<IncidentId> = unasked.iter().filter_map(|row| row.incident_id).collect();
         let incidents: Vec<IncidentId> = incidents.into_iter().collect();
@@ -135,7 +135,7 @@ impl Known {
     }
 
     fn facts(&self, row: &Due) -> Facts {
-        let whose = (row.tenant_id, row.recipient.clone());
+        let whose = (row.to.tenant_id, row.to.email.clone());
         let has_bounced = self.bounced.contains(&whose);
         if !is_unasked(row) {
             return Facts {
@@ -150,29 +150,29 @@ impl Known {
         let own = self.own.get(&whose).copied();
         let was_told = |incident| {
             self.told
-                .contains(&(row.tenant_id, incident, row.recipient.clone()))
+                .contains(&(row.to.tenant_id, incident, row.to.email.clone()))
         };
         Facts {
             has_bounced,
-            is_opted_out: self.opt_outs.holds(row.tenant_id, &row.recipient, about),
+            is_opted_out: self.opt_outs.holds(row.to.tenant_id, &row.to.email, about),
             is_disabled: own == Some(true),
             is_own: own.is_some(),
             is_owed: is_end(row) && row.incident_id.is_some_and(was_told),
-            lately: self.lately.get(&row.recipient).copied().unwrap_or(0),
+            lately: self.lately.get(&row.to.email).copied().unwrap_or(0),
         }
     }
 
     /// One more leaves.
     fn count(&mut self, row: &Due) {
         if is_unasked(row) {
-            *self.lately.entry(row.recipient.clone()).or_default() += 1;
+            *self.lately.entry(row.to.email.clone()).or_default() += 1;
         }
     }
 }
 
 /// The addresses of messages, each once.
 fn recipients<'a>(rows: impl Iterator<Item = &'a Due>) -> Vec<&'a str> {
-    let each: BTreeSet<&str> = rows.map(|row| row.recipient.as_str()).collect();
+    let each: BTreeSet<&str> = rows.map(|row| row.to.email.as_str()).collect();
     each.into_iter().collect()
 }
 

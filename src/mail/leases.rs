@@ -59,8 +59,8 @@ pub struct Portion {
 /// Takes up to `most` messages of a lane that are due and may leave, and writes down that their recipients are told.
 ///
 /// One process at a time takes of a lane, behind a lock: so two never wait for each other's rows. What a dead process had
-/// is taken once its lease has run out. A row that cannot be read is dealt with alone,
-/// later.
+/// is taken once its lease has run out. A row that cannot be read is dealt with
+/// alone, later.
 pub fn take(
     conn: &mut Connection,
     portion: Portion,

@@ -316,11 +316,13 @@ impl Broadcast {
 pub type Place = (TenantId, String);
 
 /// Somebody a message goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = deliveries)]
 pub struct Recipient {
     /// On whose behalf.
     pub tenant_id: TenantId,
     /// The address, in lower case.
+    #[diesel(column_name = recipient)]
     pub email: String,
     /// The name.
     pub name: String,

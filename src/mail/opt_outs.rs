@@ -169,8 +169,7 @@ impl Standing {
             .load(conn)?;
         let mut standing = Self {
             rows: rows.into_iter().collect(),
-            duplicates: Vec::new(),
-            told: HashSet::new(),
+            ..Self::default()
         };
         if standing.rows.is_empty() {
             return Ok(standing);

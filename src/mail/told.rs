@@ -65,7 +65,7 @@ pub fn tell(conn: &mut Connection, messages: &[Due], now: Moment) -> Result<(), 
     }
     let rows: Vec<Told> = named
         .iter()
-        .map(|(incident, message)| Told::of(*incident, message.to(), now))
+        .map(|(incident, message)| Told::of(*incident, message.to.clone(), now))
         .collect();
     on_each!(conn, conn => diesel::insert_into(told::table).values(&rows).on_conflict_do_nothing().execute(conn))?;
     for incident in incidents {
@@ -142,7 +142,7 @@ fn tell_of_end(
     let end = broadcasts::find(conn, end.id)?.filter(|end| end.state != BroadcastState::Pending);
     let Some(end) = end else { return Ok(()) };
     let late = told.iter().filter(|row| row.event_id != end.id);
-    let rows: Vec<Delivery> = late.map(|row| end.message(row.to(), now)).collect();
+    let rows: Vec<Delivery> = late.map(|row| end.message(row.to.clone(), now)).collect();
     let added = store::enqueue(conn, &rows)?;
     if added > 0 {
         broadcasts::grow(conn, end.id, added)?;
@@ -222,17 +222,7 @@ pub fn of_incident(
     if let Some((tenant, key)) = after {
         query = query.filter(pair!("told.tenant_id", "told.recipient" > tenant: Uuid, key: Text));
     }
-    let rows: Vec<(TenantId, String, String, String, String)> = query.load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(tenant_id, email, name, locale, time_zone)| Recipient {
-            tenant_id,
-            email,
-            name,
-            locale,
-            time_zone,
-        })
-        .collect())
+    Ok(query.load(conn)?)
 }
 
 /// Somebody who was told of an incident that is over, and has no mail of its end.

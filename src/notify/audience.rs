@@ -11,20 +11,18 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
-use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use super::digests;
+use super::reached::reached;
 use super::subscriptions::{self, store::Said};
-use crate::db::schema::{
-    deliveries, incident_regions, incident_services, people, request_watchers, service_requests,
-    tenant_contacts, tenant_regions, tenant_services, tenants, told,
-};
+use crate::db::schema::{people, request_watchers, service_requests, tenant_contacts, tenants};
 use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, Uuid, lock, pair};
+use crate::incidents::affects;
 use crate::mail::opt_outs::{About, Standing};
 use crate::mail::{
-    self, Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryState, Phase, Place, Reason, Recipient,
-    Step, concerns_untold,
+    self, Broadcast, BroadcastKind, BroadcastState, Delivery, Phase, Place, Reason, Recipient, Step,
+    concerns_untold,
 };
 use crate::problem::Problem;
 use crate::requests;
@@ -327,62 +325,32 @@ fn contacts(
     (after, opening): (Option<(TenantId, ContactId)>, Option<Broadcast>),
     limit: i64,
 ) -> Result<Vec<(Place, Recipient)>, Problem> {
-    let services = tenant_services::table
-        .inner_join(incident_services::table.on(incident_services::service.eq(tenant_services::service)))
-        .filter(tenant_services::tenant_id.eq(tenant_contacts::tenant_id))
-        .filter(incident_services::incident_id.eq(incident));
-    let regions = tenant_regions::table
-        .inner_join(incident_regions::table.on(incident_regions::region.eq(tenant_regions::region)))
-        .filter(tenant_regions::tenant_id.eq(tenant_contacts::tenant_id))
-        .filter(incident_regions::incident_id.eq(incident));
     let mut query = tenant_contacts::table
-        .filter(exists(services))
-        .filter(exists(regions))
+        .filter(affects!(incident, tenant_contacts::tenant_id))
         .order((tenant_contacts::tenant_id, tenant_contacts::id))
         .limit(limit)
-        .select(crate::identity::Contact::as_select())
+        .select((
+            tenant_contacts::id,
+            (
+                tenant_contacts::tenant_id,
+                tenant_contacts::email,
+                tenant_contacts::name,
+                tenant_contacts::locale,
+                tenant_contacts::time_zone,
+            ),
+        ))
         .into_boxed();
     if let Some((tenant, id)) = after {
         query =
             query.filter(pair!("tenant_contacts.tenant_id", "tenant_contacts.id" > tenant: Uuid, id: Uuid));
     }
     if let Some(opening) = opening {
-        let heard = told::table
-            .filter(told::incident_id.eq(incident))
-            .filter(told::tenant_id.eq(tenant_contacts::tenant_id))
-            .filter(told::recipient.eq(tenant_contacts::email));
-        let unsent = deliveries::table
-            .filter(deliveries::tenant_id.eq(tenant_contacts::tenant_id))
-            .filter(deliveries::event_id.eq(opening.id))
-            .filter(deliveries::recipient.eq(tenant_contacts::email))
-            .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Suppressed]))
-            .filter(
-                deliveries::reason
-                    .is_null()
-                    .or(deliveries::reason.ne(Reason::Unwanted)),
-            );
-        query = match opening.state {
-            // Not all whom it would have reached were written down.
-            BroadcastState::Cancelled => query.filter(exists(heard)),
-            _ => query.filter(not(exists(unsent)).or(exists(heard))),
-        };
+        let (tenant, address) = (tenant_contacts::tenant_id, tenant_contacts::email);
+        query = reached!(query, incident, opening, tenant, address);
     }
-    let rows = query.load(conn)?;
+    let rows: Vec<(ContactId, Recipient)> = query.load(conn)?;
     Ok(rows
         .into_iter()
-        .map(|row| {
-            let place = (row.tenant_id, row.id.to_string());
-            let (tenant_id, email, name) = (row.tenant_id, row.email, row.name);
-            (
-                place,
-                Recipient {
-                    tenant_id,
-                    email,
-                    name,
-                    locale: row.locale,
-                    time_zone: row.time_zone,
-                },
-            )
-        })
+        .map(|(id, to)| ((to.tenant_id, id.to_string()), to))
         .collect())
 }

@@ -594,34 +594,21 @@ pub fn requesters(
         .order((service_requests::tenant_id, service_requests::id))
         .limit(limit)
         .select((
-            service_requests::tenant_id,
             service_requests::id,
-            people::email,
-            people::name,
-            people::locale,
-            people::time_zone,
+            (
+                service_requests::tenant_id,
+                people::email,
+                people::name,
+                people::locale,
+                people::time_zone,
+            ),
         ))
         .into_boxed();
     if let Some((tenant, id)) = after {
         query =
             query.filter(pair!("service_requests.tenant_id", "service_requests.id" > tenant: Uuid, id: Uuid));
     }
-    let rows: Vec<(TenantId, RequestId, String, String, String, String)> = query.load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(tenant_id, id, email, name, locale, time_zone)| {
-            (
-                id,
-                Recipient {
-                    tenant_id,
-                    email,
-                    name,
-                    locale,
-                    time_zone,
-                },
-            )
-        })
-        .collect())
+    Ok(query.load(conn)?)
 }
 
 /// How many requests are open in each state, for the metrics.

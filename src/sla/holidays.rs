@@ -54,7 +54,7 @@ fn value<'a>(event: &'a Component<'_>, property: &str) -> Option<&'a str> {
 /// A text without its escapes (RFC 5545 §3.3.11), as one line.
 fn plain(value: &str) -> String {
     let text = value.replace("\\n", " ").replace("\\N", " ").replace('\\', "");
-    text::cleaned(&text).chars().take(200).collect()
+    text::shortened(&text, 200)
 }
 
 /// A date without a time of day.

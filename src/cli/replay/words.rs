@@ -9,7 +9,7 @@ const SLUG: usize = 40;
 
 /// One line of at most `most` characters; `otherwise` when nothing is left of it.
 pub fn line(logged: &str, most: usize, otherwise: &str) -> String {
-    let cut: String = text::cleaned(logged).chars().take(most).collect();
+    let cut = text::shortened(logged, most);
     if cut.trim().is_empty() {
         otherwise.to_owned()
     } else {

@@ -54,7 +54,7 @@ impl FromRequest for Client {
             .unwrap_or_default();
         ready(Ok(Self {
             address: client::address(request),
-            agent: text::cleaned(agent).chars().take(200).collect(),
+            agent: text::shortened(agent, 200),
         }))
     }
 }

@@ -9,8 +9,8 @@ use super::{SuppressionView, actions, store};
 use crate::db::SuppressionId;
 use crate::http::{Answer, Cursors, Items, Page, Query};
 use crate::identity::Caller;
-use crate::problem::{Code, Problem};
-use crate::text;
+use crate::mail::api::address;
+use crate::problem::Problem;
 
 /// The routes under `/v1`.
 pub fn routes(config: &mut ServiceConfig<'_>) {
@@ -41,11 +41,7 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = query;
     let page: Page<SuppressionId> = cursors.page(query.limit, query.cursor.as_deref(), caller.binding())?;
-    let address = query.address.as_deref().map(|address| {
-        text::email_address(address)
-            .ok_or_else(|| Problem::new(Code::InvalidQuery, "address must be an e-mail address"))
-    });
-    let address = address.transpose()?;
+    let address = address("address", query.address.as_deref())?;
     let answer = caller.read(move |conn, caller| {
         let rows = store::list(conn, caller.scope(), address.as_deref(), page.after, page.fetch())?;
         Answer::ok(&cursors.cut(&page, rows, |row| row.id, SuppressionView::from)?)

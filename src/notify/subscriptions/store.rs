@@ -2,17 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::dsl::{exists, not};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::model::{Place as Where, Preferences, Subscription};
 use super::wishes::Wishes;
 use crate::db::schema::{
-    deliveries, incident_regions, incident_services, memberships, notification_preferences, people, regions,
-    service_requests, services, subscriptions, tenant_regions, tenant_services, told,
+    incident_regions, incident_services, memberships, notification_preferences, people, regions,
+    service_requests, services, subscriptions, told,
 };
 use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, Uuid, on_each, pair};
-use crate::mail::{Broadcast, BroadcastState, DeliveryState, Reason, Recipient, duplicates};
+use crate::incidents::affects;
+use crate::mail::{Broadcast, Recipient, duplicates};
+use crate::notify::reached::reached;
 use crate::problem::Problem;
 
 /// Whose preferences.
@@ -162,26 +164,35 @@ pub fn expect_digests(conn: &mut Connection, people: &[PersonId], at: Moment) ->
     Ok(())
 }
 
+/// What is selected of somebody who is told: the person, and where.
+macro_rules! person_to_tell {
+    () => {
+        (
+            notification_preferences::person_id,
+            (
+                notification_preferences::tenant_id,
+                people::email,
+                people::name,
+                people::locale,
+                people::time_zone,
+            ),
+        )
+    };
+}
+
 /// Whoever's digest is due, up to `limit` of them, whoever has waited longest first.
 pub fn due_digests(
     conn: &mut Connection,
     now: Moment,
     limit: i64,
 ) -> Result<Vec<(PersonId, Recipient)>, Problem> {
-    let rows: Vec<Row> = notification_preferences::table
+    Ok(notification_preferences::table
         .inner_join(people::table.on(people::id.eq(notification_preferences::person_id)))
         .filter(notification_preferences::digest_due_at.le(now))
         .order(notification_preferences::digest_due_at)
         .limit(limit)
-        .select((
-            (
-                notification_preferences::tenant_id,
-                notification_preferences::person_id,
-            ),
-            (people::email, people::name, people::locale, people::time_zone),
-        ))
-        .load(conn)?;
-    Ok(rows.into_iter().map(|row| (row.0.1, recipient(row))).collect())
+        .select(person_to_tell!())
+        .load(conn)?)
 }
 
 /// The digest of somebody is waited for no more.
@@ -193,30 +204,10 @@ pub fn digest_made(conn: &mut Connection, (tenant, person): Whose) -> Result<(),
     Ok(())
 }
 
-type Row = ((TenantId, PersonId), (String, String, String, String));
-
-fn recipient(((tenant_id, _), (email, name, locale, time_zone)): Row) -> Recipient {
-    Recipient {
-        tenant_id,
-        email,
-        name,
-        locale,
-        time_zone,
-    }
-}
-
 /// Whether the tenant of a row of preferences may see an incident: it affects it, a request is bound to it, or it was told.
 macro_rules! may_see {
     ($incident:expr) => {{
         let incident: IncidentId = $incident;
-        let services = tenant_services::table
-            .inner_join(incident_services::table.on(incident_services::service.eq(tenant_services::service)))
-            .filter(tenant_services::tenant_id.eq(notification_preferences::tenant_id))
-            .filter(incident_services::incident_id.eq(incident));
-        let regions = tenant_regions::table
-            .inner_join(incident_regions::table.on(incident_regions::region.eq(tenant_regions::region)))
-            .filter(tenant_regions::tenant_id.eq(notification_preferences::tenant_id))
-            .filter(incident_regions::incident_id.eq(incident));
         let bound = service_requests::table
             .filter(service_requests::tenant_id.eq(notification_preferences::tenant_id))
             .filter(service_requests::incident_id.eq(incident));
@@ -225,7 +216,7 @@ macro_rules! may_see {
             .filter(told::incident_id.eq(incident));
         notification_preferences::tenant_id
             .eq(PROVIDER)
-            .or(exists(services).and(exists(regions)))
+            .or(affects!(incident, notification_preferences::tenant_id))
             .or(exists(bound))
             .or(exists(heard))
     }};
@@ -301,38 +292,16 @@ pub fn subscribers(
         .filter(people::disabled.eq(false))
         .filter(notification_preferences::person_id.eq_any(looked_at.iter().map(|(_, person)| *person)))
         .filter(exists(subscribed))
-        .select((
-            (
-                notification_preferences::tenant_id,
-                notification_preferences::person_id,
-            ),
-            (people::email, people::name, people::locale, people::time_zone),
-        ))
+        .select(person_to_tell!())
         .into_boxed();
     query = query.filter(may_see!(incident));
     if let Some(opening) = opening {
-        let heard = told::table
-            .filter(told::incident_id.eq(incident))
-            .filter(told::tenant_id.eq(notification_preferences::tenant_id))
-            .filter(told::recipient.eq(people::email));
-        let unsent = deliveries::table
-            .filter(deliveries::tenant_id.eq(notification_preferences::tenant_id))
-            .filter(deliveries::event_id.eq(opening.id))
-            .filter(deliveries::recipient.eq(people::email))
-            .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Suppressed]))
-            .filter(
-                deliveries::reason
-                    .is_null()
-                    .or(deliveries::reason.ne(Reason::Unwanted)),
-            );
-        query = match opening.state {
-            BroadcastState::Cancelled => query.filter(exists(heard)),
-            _ => query.filter(not(exists(unsent)).or(exists(heard))),
-        };
+        let (tenant, address) = (notification_preferences::tenant_id, people::email);
+        query = reached!(query, incident, opening, tenant, address);
     }
     let looked_at: HashSet<&Whose> = looked_at.iter().collect();
-    let mut rows: Vec<Row> = query.load(conn)?;
-    rows.retain(|row| looked_at.contains(&row.0));
-    rows.sort_unstable_by_key(|row| row.0);
-    Ok(rows.into_iter().map(recipient).collect())
+    let mut rows: Vec<(PersonId, Recipient)> = query.load(conn)?;
+    rows.retain(|(person, to)| looked_at.contains(&(to.tenant_id, *person)));
+    rows.sort_unstable_by_key(|(person, to)| (to.tenant_id, *person));
+    Ok(rows.into_iter().map(|(_, to)| to).collect())
 }

@@ -128,7 +128,7 @@ fn watcher(
     letter: &Letter,
 ) -> Result<(PersonId, String), Problem> {
     let email = letter.from.as_deref().unwrap_or_default();
-    let said: String = text::cleaned(&letter.name).chars().take(LONGEST_NAME).collect();
+    let said = text::shortened(&letter.name, LONGEST_NAME);
     let name = match said.is_empty() {
         true => email.to_owned(),
         false => said,
@@ -160,10 +160,8 @@ fn files(letter: &Letter) -> String {
     if count == 0 {
         return String::new();
     }
-    let name = |file: &crate::mail::inbound::letter::File| -> String {
-        text::cleaned(&file.name).chars().take(100).collect()
-    };
-    let mut names: Vec<String> = letter.files.iter().map(name).collect();
+    let names = letter.files.iter().map(|file| text::shortened(&file.name, 100));
+    let mut names: Vec<String> = names.collect();
     if letter.more_files > 0 {
         names.push(format!("and {} more", letter.more_files));
     }

@@ -203,7 +203,7 @@ impl Inbox {
         (sender, to): (Option<&str>, &str),
         from: IpAddr,
     ) -> Result<(), Problem> {
-        let short = |text: &str| -> String { text::cleaned(text).chars().take(254).collect() };
+        let short = |text: &str| text::shortened(text, 254);
         let data = json!({"reason": refusal, "sender": sender.map(short), "to": short(&without_token(to))});
         self.within.refuse(tenant, from, data).await
     }
