@@ -112,6 +112,8 @@ given! {
     mail_connections_per_domain "ALLCLEAR_MAIL_CONNECTIONS_PER_DOMAIN";
     /// How long after an event of an incident its mail leaves; a reopening meanwhile withdraws it [default: 0s]
     mail_grace "ALLCLEAR_MAIL_GRACE";
+    /// Mails that an address gets a day because somebody listed it as watcher or contact, or `unlimited` [default: unlimited]
+    mail_daily_cap "ALLCLEAR_MAIL_DAILY_CAP";
     /// Threads that serve HTTP [default: one for each core]
     http_workers "ALLCLEAR_HTTP_WORKERS";
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
@@ -211,6 +213,8 @@ pub struct Settings {
     pub mail_connections_per_domain: Option<usize>,
     /// So long after an event its status mail leaves.
     pub mail_grace: TimeDelta,
+    /// Mails a day to an address that somebody listed.
+    pub mail_daily_cap: Option<NonZeroU32>,
     /// Threads that serve HTTP.
     pub http_workers: Option<usize>,
     /// Networks of proxies whose X-Forwarded-For is believed.
@@ -512,6 +516,11 @@ impl Settings {
                 "a duration from 0s to 1day",
                 pause,
             ),
+            mail_daily_cap: check.limit(
+                ("mail-daily-cap", "ALLCLEAR_MAIL_DAILY_CAP"),
+                given.mail_daily_cap,
+                1_000_000,
+            ),
             http_workers: check.take(
                 ("http-workers", "ALLCLEAR_HTTP_WORKERS"),
                 given.http_workers,
@@ -608,90 +617,4 @@ fn default_sender() -> Mailbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(set: impl FnOnce(&mut Given)) -> Result<Settings, String> {
-        let mut given = Given::default();
-        set(&mut given);
-        given.check().map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn no_settings_at_all_are_good_settings() {
-        let settings = check(|_| {}).unwrap();
-        assert_eq!(settings.listen, "127.0.0.1:8080");
-        assert_eq!(
-            settings.database,
-            Location::Sqlite("./data/allclear.sqlite".into())
-        );
-        assert_eq!(settings.access_token_lifetime, TimeDelta::minutes(15));
-        assert_eq!(settings.reopen_window, Some(TimeDelta::days(7)));
-    }
-
-    #[test]
-    fn a_bad_value_names_the_setting_and_what_is_allowed() {
-        let error = check(|given| {
-            given.listen = Some("nowhere".into());
-            given.access_token_lifetime = Some("soon".into());
-        })
-        .unwrap_err();
-        assert!(
-            error.contains("setting `listen` (ALLCLEAR_LISTEN): `nowhere` is not allowed"),
-            "{error}"
-        );
-        assert!(error.contains("setting `access-token-lifetime`"), "{error}");
-        assert!(error.contains("such as `15m`"), "{error}");
-    }
-
-    #[test]
-    fn a_secret_is_never_repeated() {
-        let error = check(|given| given.database_url = Some("mysql://root:hunter2@db".into())).unwrap_err();
-        assert!(
-            !error.contains("hunter2") && error.contains("postgres://"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn postgresql_needs_a_secret() {
-        let url = || Some("postgres://db/allclear".to_owned());
-        assert!(
-            check(|given| given.database_url = url())
-                .unwrap_err()
-                .contains("ALLCLEAR_SECRET")
-        );
-        let secret = "0123456789abcdef0123456789abcdef".to_owned();
-        assert!(
-            check(|given| {
-                given.database_url = url();
-                given.secret = Some(secret);
-            })
-            .is_ok()
-        );
-    }
-
-    #[test]
-    fn flags_win_over_the_file_and_unknown_names_in_it_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("allclear.toml");
-        std::fs::write(&path, "listen = \"127.0.0.1:9000\"\nmail-in-flight = 8\n").unwrap();
-        let file = || Some(path.clone());
-        assert_eq!(check(|given| given.config = file()).unwrap().mail_in_flight, 8);
-        let settings = check(|given| {
-            given.config = file();
-            given.listen = Some("127.0.0.1:9001".into());
-        })
-        .unwrap();
-        assert_eq!(
-            (settings.listen.as_str(), settings.mail_in_flight),
-            ("127.0.0.1:9001", 8)
-        );
-        std::fs::write(&path, "lisen = \"127.0.0.1:9000\"\n").unwrap();
-        assert!(
-            check(|given| given.config = file())
-                .unwrap_err()
-                .contains("lisen")
-        );
-    }
-}
+mod tests;

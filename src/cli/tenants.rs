@@ -15,6 +15,7 @@ use crate::db::{Connection, Db, Moment, Scope, TenantId};
 use crate::identity::custody;
 use crate::journal::{self, Actor, Event, EventKind, SubjectKind};
 use crate::mail;
+use crate::notify;
 use crate::problem::Problem;
 use crate::requests;
 use crate::settings::Given;
@@ -118,6 +119,8 @@ impl Erasing {
             .await?;
         let requests = self
             .all(move |conn| requests::custody::erase(conn, tenant, now, CHUNK))
+            .await?;
+        self.once(move |conn| notify::subscriptions::custody::erase(conn, tenant))
             .await?;
         let events = self
             .all(move |conn| journal::erase_all(conn, tenant, CHUNK))

@@ -33,6 +33,7 @@ nouns! {
     LastWordNoun LastWordId "something said to the next team";
     EventNoun    EventId    "something that happened; also the id of the mail that tells of it";
     DeliveryNoun DeliveryId "one message to one recipient";
+    SubscriptionNoun SubscriptionId "what somebody wants to hear of";
     SubjectNoun  SubjectId  "whatever an event is about";
 }
 

@@ -861,6 +861,50 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    notification_preferences (tenant_id, person_id) {
+        tenant_id -> Uuid,
+        person_id -> Uuid,
+        opened -> Bool,
+        updated -> Bool,
+        ended -> Bool,
+        reported -> Bool,
+        version -> Integer,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    subscriptions (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        person_id -> Uuid,
+        incident_id -> Nullable<Uuid>,
+        service -> Nullable<Text>,
+        region -> Nullable<Text>,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    opt_outs (tenant_id, recipient, about) {
+        tenant_id -> Uuid,
+        recipient -> Text,
+        about -> Uuid,
+        extent -> Text,
+        at -> Instant,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     absences,
     agent_skills,
@@ -884,6 +928,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     last_words,
     mailed_tokens,
     memberships,
+    notification_preferences,
+    opt_outs,
     people,
     promises,
     push_turns,
@@ -909,6 +955,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     sla_clocks,
     sla_intervals,
     sla_policy_sets,
+    subscriptions,
     tenant_contacts,
     tenant_regions,
     tenant_services,

@@ -79,6 +79,27 @@ impl FromRequest for Document {
     }
 }
 
+/// What the form of a page says (`application/x-www-form-urlencoded`). A body that is something else has no fields.
+#[derive(Debug)]
+pub struct Fields(web::Bytes);
+
+impl Fields {
+    /// Whether a field has this value.
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        url::form_urlencoded::parse(&self.0).any(|(key, found)| key == name && found == value)
+    }
+}
+
+impl FromRequest for Fields {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = arrive(request, payload);
+        Box::pin(async move { Ok(Self(bytes.await?)) })
+    }
+}
+
 /// The body, once all of it is there.
 fn arrive(
     request: &HttpRequest,
@@ -187,13 +208,21 @@ pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -
 pub fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    struct Object<T>(T);
-    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            object(deserializer).map(Self)
-        }
-    }
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|found| found.0))
+}
+
+/// The same for each of a list.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let found = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(found.into_iter().map(|found| found.0).collect())
+}
+
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
 }
 
 /// Reads a field that may be `null`, which is something else than left out: with `#[serde(default)]`.

@@ -173,6 +173,10 @@ policy! {
         [list_deliveries];
     RetryDeliveries,   [NO   NO   NO   ALL  ALL  ALL ], With(MailWrite),       "Send again what failed",
         [retry_delivery];
+    ChangeNotifications,[OWN OWN  OWN  OWN  OWN  OWN ], Never,                 "Say what one wants to hear of",
+        [read_notifications set_notifications subscribe_to_incident unsubscribe_from_incident];
+    ReadOptOuts,       [OWN  NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read who wants no more mail",
+        [list_opt_outs];
     PreviewMail,       [NO   NO   NO   NO   ALL  ALL ], With(MailRead),        "See what mail looks like",
         [list_templates preview_template];
     ReadAudit,         [OWN  NO   NO   NO   NO   ALL ], With(AuditRead),       "Read the audit",
@@ -194,6 +198,9 @@ pub const OPEN: &[&str] = &[
     "readyz",
     "refresh",
     "set_password",
+    // By the link in a mail, which proves that one reads the mail of an address.
+    "show_unsubscribe",
+    "unsubscribe",
 ];
 
 /// How far `role` reaches with `right`; `None` when it may not do it at all.
@@ -278,6 +285,7 @@ mod tests {
                     | Right::ReadTenants
                     | Right::ReadIncidents
                     | Right::ReadRequests
+                    | Right::ChangeNotifications
             );
             assert_eq!(allows(Role::TenantViewer, *right), reads, "{right:?}");
         }

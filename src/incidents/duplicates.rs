@@ -8,7 +8,7 @@ use super::store::find;
 use crate::db::schema::{
     incident_regions, incident_services, service_requests, tenant_regions, tenant_services, tenants, told,
 };
-use crate::db::{Connection, IncidentId, TenantId};
+use crate::db::{Connection, IncidentId, PROVIDER, TenantId};
 use crate::problem::Problem;
 
 /// What an incident goes on as: itself, or the end of the chain of duplicates.
@@ -45,6 +45,8 @@ pub fn uncovered(
     Ok(tenants::table
         .filter(tenants::id.eq_any(bound).or(tenants::id.eq_any(heard)))
         .filter(tenants::disabled.eq(false))
+        // The provider's own people see every incident.
+        .filter(tenants::id.ne(PROVIDER))
         .filter(not(exists(services).and(exists(regions))))
         .order(tenants::id)
         .limit(limit)

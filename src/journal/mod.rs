@@ -30,7 +30,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", Broadcast = "broadcast", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", Broadcast = "broadcast", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies", Subscription = "subscription" }
 }
 
 text_enum! {
@@ -64,6 +64,9 @@ text_enum! {
         RegionAdded = "region_added",
         DeliveryRetried = "delivery_retried",
         BroadcastCancelled = "broadcast_cancelled",
+        NotificationsChanged = "notifications_changed",
+        Subscribed = "subscribed",
+        Unsubscribed = "unsubscribed",
         IdentityProviderCreated = "identity_provider_created",
         IdentityProviderChanged = "identity_provider_changed",
         IdentityProviderRemoved = "identity_provider_removed",

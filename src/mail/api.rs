@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::broadcasts;
 use super::model::{BroadcastState, DeliveryState};
+use super::opt_outs::{self, OptOut, OptOutView};
 use super::store::{self, Filter};
 use super::view::{BroadcastView, DeliveryView};
 use crate::db::{Connection, DeliveryId, EventId, IncidentId, PROVIDER, RequestId};
@@ -24,6 +25,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(read_broadcast)
         .service(cancel_broadcast)
         .service(list_deliveries)
+        .service(list_opt_outs)
         .service(retry);
 }
 
@@ -111,23 +113,64 @@ async fn list_deliveries(
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = query;
     let page: Page<DeliveryId> = cursors.page(query.limit, query.cursor.as_deref(), caller.binding())?;
-    let recipient = query.recipient.as_deref().map(|recipient| {
-        text::email_address(recipient)
-            .ok_or_else(|| Problem::new(Code::InvalidQuery, "recipient must be an e-mail address"))
-    });
     let filter = Filter {
         tenant: None,
         event: query.event_id,
         request: query.request_id,
         incident: query.incident_id,
         state: query.state,
-        recipient: recipient.transpose()?,
+        recipient: query.recipient.as_deref().map(address).transpose()?,
     };
     let answer = caller.read(move |conn, _| {
         let rows = store::list(conn, &filter, page.after, page.fetch())?;
         Answer::ok(&cursors.cut(&page, rows, |row| row.id, DeliveryView::from)?)
     });
     Ok(answer.await?.respond())
+}
+
+/// Whose opt-outs are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OptOutQuery {
+    /// Of this address.
+    recipient: Option<String>,
+    /// 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// From `next_cursor`.
+    cursor: Option<String>,
+}
+
+/// Addresses that want no more mail, and of what
+#[utoipa::path(tag = "mail", params(OptOutQuery), responses((status = 200, body = Items<OptOutView>)), security(("bearer" = [])))]
+#[get("/opt-outs")]
+async fn list_opt_outs(
+    caller: Caller,
+    query: Query<OptOutQuery>,
+    cursors: web::Data<Cursors>,
+) -> Result<HttpResponse, Problem> {
+    let Query(query) = query;
+    let page: Page<opt_outs::Place> = cursors.page(query.limit, query.cursor.as_deref(), caller.binding())?;
+    let recipient = query.recipient.as_deref().map(address).transpose()?;
+    let answer = caller.read(move |conn, caller| {
+        let rows = opt_outs::list(
+            conn,
+            caller.scope(),
+            recipient.as_deref(),
+            page.after.clone(),
+            page.fetch(),
+        )?;
+        let place = |row: &OptOut| (row.tenant_id, row.recipient.clone(), row.about);
+        Answer::ok(&cursors.cut(&page, rows, place, OptOutView::from)?)
+    });
+    Ok(answer.await?.respond())
+}
+
+/// An address in a query string, as it is stored.
+fn address(text: &str) -> Result<String, Problem> {
+    text::email_address(text)
+        .ok_or_else(|| Problem::new(Code::InvalidQuery, "recipient must be an e-mail address"))
 }
 
 /// Try a failed message again

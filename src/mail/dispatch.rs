@@ -61,6 +61,8 @@ pub struct Dispatcher {
     pub(super) meters: Meters,
     pub(super) lease: TimeDelta,
     pub(super) deadline: TimeDelta,
+    /// Mails that an address gets a day because somebody listed it.
+    pub(super) daily_cap: Option<usize>,
     /// Messages leased at a time.
     pub(super) batch: usize,
     urgent: Arc<Semaphore>,
@@ -93,6 +95,9 @@ impl Dispatcher {
             meters,
             lease: settings.mail_lease,
             deadline: settings.mail_deadline,
+            daily_cap: settings
+                .mail_daily_cap
+                .map(|cap| usize::try_from(cap.get()).unwrap_or(usize::MAX)),
             batch: (in_flight * LEASED.0).min(LEASED.1),
             urgent,
             bulk,

@@ -5,12 +5,17 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
+use super::due::Due;
+use super::gate;
 use super::model::{Delivery, DeliveryState, Priority};
 use super::store::Address;
 use super::told;
 use crate::db::schema::deliveries;
-use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId, lock};
+use crate::db::{Connection, DeliveryId, EventId, Moment, lock};
 use crate::problem::Problem;
+
+/// How often it is looked for something that may leave.
+const LOOKS: usize = 8;
 
 /// Whether a message of this lane is due, or the lease of one has run out.
 pub fn any_due(conn: &mut Connection, lane: Priority, now: Moment) -> Result<bool, Problem> {
@@ -39,24 +44,33 @@ pub struct Lease {
     pub lasts: TimeDelta,
 }
 
-/// Takes up to `most` messages of a lane that are due, and writes down that their recipients are told.
+/// What is taken at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    /// Of this lane.
+    pub lane: Priority,
+    /// At most so many messages.
+    pub most: i64,
+    /// Mails that an address gets a day because somebody listed it.
+    pub daily_cap: Option<usize>,
+}
+
+/// Takes up to `most` messages of a lane that are due and may leave, and writes down that their recipients are told.
 ///
 /// One process at a time takes of a lane, behind a lock: so two never wait for each other's rows. What a dead process had
-/// is taken once its lease has run out. Only the keys are read here: a row that cannot be read is dealt with alone.
+/// is taken once its lease has run out. A row that cannot be read is dealt with alone,
+/// later.
 pub fn take(
     conn: &mut Connection,
-    lane: Priority,
+    portion: Portion,
     lease: Lease,
-    most: i64,
     now: Moment,
 ) -> Result<Vec<Address>, Problem> {
-    lock::exclusive(
-        conn,
-        lock::Key::named(&format!("leasing mail of rank {}", lane.rank())),
-    )?;
+    let rank = portion.lane.rank();
+    lock::exclusive(conn, lock::Key::named(&format!("leasing mail of rank {rank}")))?;
     let expired = deliveries::table
         .filter(deliveries::state.eq(DeliveryState::Leased))
-        .filter(deliveries::priority.eq(lane.rank()))
+        .filter(deliveries::priority.eq(rank))
         .filter(deliveries::lease_until.lt(now));
     diesel::update(expired)
         .set((
@@ -65,21 +79,13 @@ pub fn take(
             deliveries::lease_until.eq(None::<Moment>),
         ))
         .execute(conn)?;
-    let mut due: Vec<Address> = deliveries::table
-        .filter(deliveries::state.eq(DeliveryState::Pending))
-        .filter(deliveries::priority.eq(lane.rank()))
-        .filter(deliveries::next_attempt_at.le(now))
-        .order((deliveries::priority, deliveries::next_attempt_at, deliveries::id))
-        .limit(most)
-        .select((deliveries::tenant_id, deliveries::id))
-        .load(conn)?;
+    let mut due = may_leave(conn, portion, now)?;
     if due.is_empty() {
-        return Ok(due);
+        return Ok(Vec::new());
     }
-    let (tenants, ids) = keys(&due);
+    let ids: Vec<DeliveryId> = due.iter().map(|row| row.id).collect();
     // Guarded: what has been withdrawn meanwhile is not taken.
     let pending = deliveries::table
-        .filter(deliveries::tenant_id.eq_any(tenants.clone()))
         .filter(deliveries::id.eq_any(ids.clone()))
         .filter(deliveries::state.eq(DeliveryState::Pending));
     let taken = diesel::update(pending)
@@ -91,32 +97,46 @@ pub fn take(
         .execute(conn)?;
     if taken < due.len() {
         let own = deliveries::table
-            .filter(deliveries::tenant_id.eq_any(tenants))
             .filter(deliveries::id.eq_any(ids))
             .filter(deliveries::lease_owner.eq(lease.owner))
             .select(deliveries::id);
         let own: HashSet<DeliveryId> = own.load(conn)?.into_iter().collect();
-        due.retain(|(_, id)| own.contains(id));
+        due.retain(|row| own.contains(&row.id));
     }
-    let ids: Vec<DeliveryId> = due.iter().map(|(_, id)| *id).collect();
-    told::tell(conn, &ids, now)?;
-    Ok(due)
+    told::tell(conn, &due, now)?;
+    Ok(due.iter().map(Due::address).collect())
 }
 
-/// The tenants, each once, and the ids: both, so that shards and keys are used.
-fn keys(addresses: &[Address]) -> (Vec<TenantId>, Vec<DeliveryId>) {
-    let mut tenants: Vec<TenantId> = addresses.iter().map(|(tenant, _)| *tenant).collect();
-    tenants.sort_unstable();
-    tenants.dedup();
-    (tenants, addresses.iter().map(|(_, id)| *id).collect())
+/// The first of a lane that are due and may leave. What may not is suppressed: where those are many, it is looked further.
+fn may_leave(conn: &mut Connection, portion: Portion, now: Moment) -> Result<Vec<Due>, Problem> {
+    for _ in 0..LOOKS {
+        let due: Vec<Due> = deliveries::table
+            .filter(deliveries::state.eq(DeliveryState::Pending))
+            .filter(deliveries::priority.eq(portion.lane.rank()))
+            .filter(deliveries::next_attempt_at.le(now))
+            .order((deliveries::priority, deliveries::next_attempt_at, deliveries::id))
+            .limit(portion.most)
+            .select(Due::as_select())
+            .load(conn)?;
+        if due.is_empty() {
+            break;
+        }
+        let passed = gate::pass(conn, due, portion.daily_cap, now)?;
+        if !passed.is_empty() {
+            return Ok(passed);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn ids(addresses: &[Address]) -> Vec<DeliveryId> {
+    addresses.iter().map(|(_, id)| *id).collect()
 }
 
 /// These messages, in any order; those that are gone are missing.
 pub fn load(conn: &mut Connection, addresses: &[Address]) -> Result<Vec<Delivery>, Problem> {
-    let (tenants, ids) = keys(addresses);
     Ok(deliveries::table
-        .filter(deliveries::tenant_id.eq_any(tenants))
-        .filter(deliveries::id.eq_any(ids))
+        .filter(deliveries::id.eq_any(ids(addresses)))
         .select(Delivery::as_select())
         .load(conn)?)
 }
@@ -178,7 +198,6 @@ fn mark_all(
     if addresses.is_empty() {
         return Ok(());
     }
-    let (tenants, ids) = keys(addresses);
     let (state, tries, next, sent_at) = match outcome {
         Outcome::Sent => (DeliveryState::Sent, 1, None, Some(now)),
         Outcome::Retry(at, _) => (DeliveryState::Pending, 1, Some(*at), None),
@@ -193,8 +212,7 @@ fn mark_all(
         Outcome::Returned | Outcome::Held(_) => None,
     };
     let own = deliveries::table
-        .filter(deliveries::tenant_id.eq_any(tenants))
-        .filter(deliveries::id.eq_any(ids))
+        .filter(deliveries::id.eq_any(ids(addresses)))
         .filter(deliveries::state.eq(DeliveryState::Leased))
         .filter(deliveries::lease_owner.eq(owner));
     diesel::update(own)

@@ -53,7 +53,7 @@ text_enum! {
 
 text_enum! {
     /// Which part of the audience is being written down.
-    Phase { Requesters = "requesters", Watchers = "watchers", Contacts = "contacts", Told = "told", Done = "done" }
+    Phase { Requesters = "requesters", Watchers = "watchers", Contacts = "contacts", Subscribers = "subscribers", Told = "told", Done = "done" }
 }
 
 impl Phase {
@@ -64,8 +64,9 @@ impl Phase {
             // That it goes on as another one concerns whoever has a request about it, or was told of it.
             Self::Watchers if kind == BroadcastKind::Duplicate => Self::Told,
             Self::Watchers => Self::Contacts,
-            Self::Contacts if kind.reaches_told() => Self::Told,
-            Self::Contacts | Self::Told | Self::Done => Self::Done,
+            Self::Contacts => Self::Subscribers,
+            Self::Subscribers if kind.reaches_told() => Self::Told,
+            Self::Subscribers | Self::Told | Self::Done => Self::Done,
         }
     }
 }
@@ -101,6 +102,28 @@ text_enum! {
     }
 }
 
+impl DeliveryKind {
+    /// What goes to people who may not have asked for it, or no longer do: status mail, and that one was made a watcher.
+    pub const UNASKED: &'static [Self] = &[
+        Self::IncidentOpened,
+        Self::IncidentUpdated,
+        Self::IncidentResolved,
+        Self::IncidentReopened,
+        Self::IncidentFalsePositive,
+        Self::IncidentDuplicate,
+        Self::IncidentReported,
+        Self::WatcherAdded,
+    ];
+
+    /// Whether it tells that an incident is over.
+    pub fn is_end(self) -> bool {
+        matches!(
+            self,
+            Self::IncidentResolved | Self::IncidentFalsePositive | Self::IncidentDuplicate
+        )
+    }
+}
+
 impl From<String> for DeliveryKind {
     fn from(text: String) -> Self {
         Self::parse(&text).unwrap_or(Self::Unknown)
@@ -133,6 +156,10 @@ text_enum! {
         Superseded = "superseded",
         /// Somebody called its broadcast off.
         Cancelled = "cancelled",
+        /// Its recipient hears of other events only.
+        Unwanted = "unwanted",
+        /// The address got as many mails today as it may, from whomever.
+        DailyCap = "daily_cap",
         /// Its recipient wants no such mail.
         Unsubscribed = "unsubscribed",
         /// Its recipient was taken off, or took themselves off.
@@ -362,6 +389,15 @@ impl Delivery {
             created_at: now,
             sent_at: None,
             reason: None,
+        }
+    }
+
+    /// The same, written down as one that is not sent.
+    pub fn suppressed(self, reason: Reason) -> Self {
+        Self {
+            state: DeliveryState::Suppressed,
+            reason: Some(reason),
+            ..self
         }
     }
 

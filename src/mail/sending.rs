@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::backoff::{self, Next};
 use super::dispatch::Dispatcher;
 use super::domains::{Admission, LATER, Reaction, Visit};
-use super::leases::{self, Lease, Outcome};
+use super::leases::{self, Lease, Outcome, Portion};
 use super::prepare::{Batch, Ready};
 use super::store::Address;
 use super::transport::{Entry, Place, SendError};
@@ -129,14 +129,18 @@ impl<'a> Sending<'a> {
     }
 
     async fn lease(&self, most: usize) -> Result<Vec<Address>, Problem> {
-        let (lane, now) = (self.lane, self.of.now());
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let now = self.of.now();
+        let portion = Portion {
+            lane: self.lane,
+            most: i64::try_from(most).unwrap_or(i64::MAX),
+            daily_cap: self.of.daily_cap,
+        };
         let lease = Lease {
             owner: self.owner,
             lasts: self.of.lease,
         };
         let leased = self.of.db.write(Scope::of_system(), move |conn| {
-            leases::take(conn, lane, lease, most, now)
+            leases::take(conn, portion, lease, now)
         });
         leased.await
     }

@@ -1,11 +1,16 @@
 //! Who was told of an incident: told it began, so told it ended (contract §5).
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use super::broadcasts;
-use super::model::{BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Reason, Recipient};
+use super::due::Due;
+use super::model::{
+    Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Reason, Recipient,
+};
 use super::store;
 use crate::db::schema::broadcasts as all_broadcasts;
 use crate::db::schema::{deliveries, incidents, told};
@@ -47,14 +52,8 @@ impl Told {
 ///
 /// A message may leave after its incident has ended, and its recipient may belong to no audience any more: so whoever
 /// is told of an incident that is over gets the mail of its end too, if it is not in the ledger already.
-pub fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<(), Problem> {
-    let naming: Vec<Delivery> = deliveries::table
-        .filter(deliveries::id.eq_any(ids.to_vec()))
-        .filter(deliveries::incident_id.is_not_null())
-        .filter(deliveries::kind.eq_any(DeliveryKind::ALL.to_vec()))
-        .select(Delivery::as_select())
-        .load(conn)?;
-    let named = named(conn, &naming)?;
+pub fn tell(conn: &mut Connection, messages: &[Due], now: Moment) -> Result<(), Problem> {
+    let named = named(conn, messages)?;
     let mut incidents: Vec<IncidentId> = named.iter().map(|(incident, _)| *incident).collect();
     incidents.sort_unstable();
     incidents.dedup();
@@ -64,29 +63,27 @@ pub fn tell(conn: &mut Connection, ids: &[DeliveryId], now: Moment) -> Result<()
     }
     let rows: Vec<Told> = named
         .iter()
-        .map(|(incident, delivery)| Told::of(*incident, delivery.to(), now))
+        .map(|(incident, message)| Told::of(*incident, message.to(), now))
         .collect();
     on_each!(conn, conn => diesel::insert_into(told::table).values(&rows).on_conflict_do_nothing().execute(conn))?;
     for incident in incidents {
         let here = named.iter().filter(|(named, _)| *named == incident);
-        let here: Vec<&Delivery> = here.map(|(_, delivery)| *delivery).collect();
+        let here: Vec<&Due> = here.map(|(_, message)| *message).collect();
         tell_of_end(conn, incident, &here, now)?;
     }
     Ok(())
 }
 
 /// The incidents that messages name: their own, and the one that a duplicate goes on as.
-fn named<'a>(
-    conn: &mut Connection,
-    naming: &'a [Delivery],
-) -> Result<Vec<(IncidentId, &'a Delivery)>, Problem> {
-    let own = naming
+fn named<'a>(conn: &mut Connection, messages: &'a [Due]) -> Result<Vec<(IncidentId, &'a Due)>, Problem> {
+    let own = messages
         .iter()
+        .filter(|row| row.kind().is_some())
         .filter_map(|row| row.incident_id.map(|incident| (incident, row)));
-    let mut named: Vec<(IncidentId, &Delivery)> = own.collect();
-    let of_duplicates: Vec<(IncidentId, &Delivery)> = named
+    let mut named: Vec<(IncidentId, &Due)> = own.collect();
+    let of_duplicates: Vec<(IncidentId, &Due)> = named
         .iter()
-        .filter(|(_, row)| row.kind == DeliveryKind::IncidentDuplicate)
+        .filter(|(_, row)| row.kind() == Some(DeliveryKind::IncidentDuplicate))
         .copied()
         .collect();
     if of_duplicates.is_empty() {
@@ -108,7 +105,7 @@ fn named<'a>(
 fn tell_of_end(
     conn: &mut Connection,
     incident: IncidentId,
-    told: &[&Delivery],
+    told: &[&Due],
     now: Moment,
 ) -> Result<(), Problem> {
     let Some(end) = broadcasts::latest_end(conn, incident)? else {
@@ -123,10 +120,61 @@ fn tell_of_end(
     let Some(end) = end else { return Ok(()) };
     let late = told.iter().filter(|row| row.event_id != end.id);
     let rows: Vec<Delivery> = late.map(|row| end.message(row.to(), now)).collect();
-    match store::enqueue(conn, &rows)? {
-        0 => Ok(()),
-        added => broadcasts::grow(conn, end.id, added),
+    let added = store::enqueue(conn, &rows)?;
+    if added > 0 {
+        broadcasts::grow(conn, end.id, added)?;
     }
+    if added < rows.len() && owe(conn, &end, &rows)? > 0 {
+        broadcasts::under_way_again(conn, end.id)?;
+    }
+    Ok(())
+}
+
+/// What was kept back from people who had heard of nothing is owed to those who now have; of how many.
+fn owe(conn: &mut Connection, end: &Broadcast, rows: &[Delivery]) -> Result<usize, Problem> {
+    let kept_back = deliveries::table
+        .filter(deliveries::tenant_id.eq_any(rows.iter().map(|row| row.tenant_id).collect::<Vec<_>>()))
+        .filter(deliveries::event_id.eq(end.id))
+        .filter(
+            deliveries::recipient.eq_any(rows.iter().map(|row| row.recipient.as_str()).collect::<Vec<_>>()),
+        )
+        .filter(deliveries::state.eq(DeliveryState::Suppressed))
+        .filter(
+            deliveries::reason
+                .assume_not_null()
+                .eq_any([Reason::Unwanted, Reason::DailyCap]),
+        )
+        .select((deliveries::tenant_id, deliveries::id, deliveries::recipient));
+    let found: Vec<(TenantId, DeliveryId, String)> = kept_back.load(conn)?;
+    let owed = |(tenant, _, recipient): &&(TenantId, DeliveryId, String)| {
+        rows.iter()
+            .any(|row| row.tenant_id == *tenant && row.recipient == *recipient)
+    };
+    let ids: Vec<DeliveryId> = found.iter().filter(owed).map(|row| row.1).collect();
+    let rows = deliveries::table
+        .filter(deliveries::id.eq_any(ids))
+        .filter(deliveries::state.eq(DeliveryState::Suppressed));
+    Ok(diesel::update(rows)
+        .set((
+            deliveries::state.eq(DeliveryState::Pending),
+            deliveries::reason.eq(None::<Reason>),
+        ))
+        .execute(conn)?)
+}
+
+/// Who among these was told of an incident.
+pub fn among(
+    conn: &mut Connection,
+    incident: IncidentId,
+    (tenants, recipients): (Vec<TenantId>, Vec<&str>),
+) -> Result<HashSet<(TenantId, String)>, Problem> {
+    let rows: Vec<(TenantId, String)> = told::table
+        .filter(told::incident_id.eq(incident))
+        .filter(told::tenant_id.eq_any(tenants))
+        .filter(told::recipient.eq_any(recipients))
+        .select((told::tenant_id, told::recipient))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Whoever was told of an incident, after a place in the list.

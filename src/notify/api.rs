@@ -19,7 +19,11 @@ const POLICY: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'";
 
 /// The routes under `/v1`.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list_templates).service(preview_template);
+    config
+        .configure(super::subscriptions::api::routes)
+        .configure(super::unsubscribing::api::routes)
+        .service(list_templates)
+        .service(preview_template);
 }
 
 /// The mail there is.

@@ -1,10 +1,12 @@
 //! The audience of a broadcast, written down as deliveries in chunks (contract §5).
 //!
-//! Requesters, then watchers of the incident's requests, then the subscribed contacts of the tenants it affects; for
-//! an end or a reopening also everyone who was told. Each part is walked by its key; where a chunk ended is saved with
-//! its deliveries, so a crash goes on where it was. The ledger's unique key makes it one mail a person and tenant.
+//! Requesters, then watchers of the incident's requests, then the subscribed contacts of the tenants it affects, then
+//! whoever of their people has subscribed; for an end or a reopening also everyone who was told. Each part is walked by
+//! its key; where a chunk ended is saved with its deliveries, so a crash goes on where it was. The ledger's unique key
+//! makes it one mail a person and tenant.
 //!
-//! What a later event stands for is written down all the same, as suppressed: so the ledger has everyone, and why.
+//! What a later event stands for, or its recipient does not want to hear of, is written down all the same, as suppressed:
+//! so the ledger has everyone, and why.
 
 use std::collections::HashSet;
 
@@ -12,11 +14,13 @@ use chrono::TimeDelta;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
+use super::subscriptions;
 use crate::db::schema::{
     deliveries, incident_regions, incident_services, people, request_watchers, service_requests,
     tenant_contacts, tenant_regions, tenant_services, tenants, told,
 };
 use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, lock};
+use crate::mail::opt_outs::{About, Standing};
 use crate::mail::{
     self, Broadcast, BroadcastState, Delivery, DeliveryState, Phase, Place, Reason, Recipient, Step,
     concerns_untold,
@@ -36,7 +40,7 @@ impl mail::Audience for Everybody {
     fn count(&self, conn: &mut Connection, broadcast: &Broadcast) -> Result<i64, Problem> {
         let mut people: HashSet<(TenantId, String)> = HashSet::new();
         walk(conn, broadcast, COUNTED, |found| {
-            people.extend(found.into_iter().map(|to| (to.tenant_id, to.email)));
+            people.extend(found.into_iter().map(whose));
             true
         })?;
         Ok(i64::try_from(people.len()).unwrap_or(i64::MAX))
@@ -52,7 +56,13 @@ impl mail::Audience for Everybody {
     }
 }
 
-/// Shows the audience of a broadcast that nothing is written down of, part by part, while `go_on` says so.
+/// A recipient, as there is one of in an audience.
+fn whose(to: Recipient) -> (TenantId, String) {
+    (to.tenant_id, to.email)
+}
+
+/// Shows the audience of a broadcast that nothing is written down of, part by part, while `go_on` says so: those of it who
+/// want to hear of it.
 fn walk(
     conn: &mut Connection,
     broadcast: &Broadcast,
@@ -63,7 +73,11 @@ fn walk(
     while place.phase != Phase::Done {
         let found = part(conn, &place, limit)?;
         place.advance(found.last().map(|(place, _)| place.clone()), found.len(), limit);
-        if !found.is_empty() && !go_on(found.into_iter().map(|(_, to)| to).collect()) {
+        let mut found: Vec<Recipient> = found.into_iter().map(|(_, to)| to).collect();
+        let unwilling = unwilling(conn, broadcast, &found)?;
+        found.retain(|to| !unwilling.contains(&whose(to.clone())));
+        leave_out(conn, broadcast.incident_id, &mut found)?;
+        if !found.is_empty() && !go_on(found) {
             break;
         }
     }
@@ -105,22 +119,55 @@ fn expand(
     let found = part(conn, broadcast, CHUNK)?;
     let count = found.len();
     let last = found.last().map(|(place, _)| place.clone());
-    let mut rows: Vec<Delivery> = found
-        .into_iter()
-        .map(|(_, recipient)| broadcast.message(recipient, now))
-        .collect();
-    if is_overtaken {
-        for row in &mut rows {
-            row.state = DeliveryState::Suppressed;
-            row.reason = Some(Reason::Superseded);
+    let found: Vec<Recipient> = found.into_iter().map(|(_, to)| to).collect();
+    let unwilling = unwilling(conn, broadcast, &found)?;
+    let message = |to: Recipient| {
+        let is_unwanted = unwilling.contains(&whose(to.clone()));
+        let row = broadcast.message(to, now);
+        match (is_unwanted, is_overtaken) {
+            (true, _) => row.suppressed(Reason::Unwanted),
+            (false, true) => row.suppressed(Reason::Superseded),
+            (false, false) => row,
         }
-    }
+    };
+    let rows: Vec<Delivery> = found.into_iter().map(message).collect();
     let added = mail::store::enqueue(conn, &rows)?;
     broadcast.audience = broadcast
         .audience
         .saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
     broadcast.advance(last, count, CHUNK);
     Ok(count)
+}
+
+/// Who of these does not want to hear of it.
+fn unwilling(
+    conn: &mut Connection,
+    broadcast: &Broadcast,
+    found: &[Recipient],
+) -> Result<HashSet<(TenantId, String)>, Problem> {
+    let kind = broadcast.kind;
+    let mut wishes = subscriptions::store::wishes(conn, found)?;
+    wishes.retain(|_, wishes| !wishes.include(kind, false));
+    if kind.reaches_told() && !wishes.is_empty() {
+        let tenants = wishes.keys().map(|(tenant, _)| *tenant).collect();
+        let emails = wishes.keys().map(|(_, email)| email.as_str()).collect();
+        let told = mail::told::among(conn, broadcast.incident_id, (tenants, emails))?;
+        wishes.retain(|whose, wishes| !wishes.include(kind, told.contains(whose)));
+    }
+    Ok(wishes.into_keys().collect())
+}
+
+/// Leaves out who gets no mail of the incident any more. What is written down is asked that as it leaves.
+fn leave_out(conn: &mut Connection, incident: IncidentId, found: &mut Vec<Recipient>) -> Result<(), Problem> {
+    let tenants: Vec<TenantId> = found.iter().map(|to| to.tenant_id).collect();
+    let emails: Vec<&str> = found.iter().map(|to| to.email.as_str()).collect();
+    let standing = Standing::read(conn, &tenants, &emails, &[incident])?;
+    let about = About {
+        incident: Some(incident),
+        request: None,
+    };
+    found.retain(|to| !standing.holds(to.tenant_id, &to.email, about));
+    Ok(())
 }
 
 /// The next rows of the current part.
@@ -149,6 +196,14 @@ fn part(
                 false => mail::broadcasts::opening_of(conn, incident)?,
             };
             contacts(conn, incident, (after.zip(key.parse().ok()), opening), limit)
+        }
+        Phase::Subscribers => {
+            let opening = match concerns_untold(broadcast.kind) {
+                true => None,
+                false => mail::broadcasts::opening_of(conn, incident)?,
+            };
+            let after = after.zip(key.parse().ok());
+            subscriptions::store::subscribers(conn, incident, (after, opening), limit)
         }
         Phase::Told => {
             let rows =
@@ -234,7 +289,7 @@ fn watchers(
 }
 
 /// The subscribed contacts of the tenants that share a service and a region with the incident; with an opening, only
-/// those for whom it has left, or who were told in another way.
+/// those for whom it has left, who did not want it, or who were told in another way.
 fn contacts(
     conn: &mut Connection,
     incident: IncidentId,
@@ -274,7 +329,12 @@ fn contacts(
             .filter(deliveries::tenant_id.eq(tenant_contacts::tenant_id))
             .filter(deliveries::event_id.eq(opening.id))
             .filter(deliveries::recipient.eq(tenant_contacts::email))
-            .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Suppressed]));
+            .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Suppressed]))
+            .filter(
+                deliveries::reason
+                    .is_null()
+                    .or(deliveries::reason.ne(Reason::Unwanted)),
+            );
         query = match opening.state {
             // Not all whom it would have reached were written down.
             BroadcastState::Cancelled => query.filter(exists(heard)),

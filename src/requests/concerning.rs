@@ -19,6 +19,9 @@ pub struct Concerned {
     pub count: i64,
 }
 
+/// Requests that are read at once.
+const CHUNK: usize = 1_000;
+
 /// Whose mail it is: a tenant and an address.
 type Reader = (TenantId, String);
 /// A request as it is listed.
@@ -27,50 +30,52 @@ type Row = (RequestId, String, String);
 /// Of each of these readers whom any request concerns: at most the first `most`, and how many.
 ///
 /// Somebody may have a hundred thousand of them: so they are counted first, and whoever has more than `most` is read
-/// alone.
+/// alone. The addresses are asked for, and not the tenants beside them: the two lists together would be looked up pair by
+/// pair.
 pub fn each(
     conn: &mut Connection,
     incident: IncidentId,
     readers: &[(TenantId, &str)],
     most: usize,
 ) -> Result<HashMap<Reader, Concerned>, Problem> {
-    let tenants: BTreeSet<TenantId> = readers.iter().map(|reader| reader.0).collect();
     let emails: BTreeSet<&str> = readers.iter().map(|reader| reader.1).collect();
-    let tenants: Vec<TenantId> = tenants.into_iter().collect();
     let people: Vec<(PersonId, String)> = people::table
         .filter(people::email.eq_any(emails.iter().copied()))
         .select((people::id, people::email))
         .load(conn)?;
     let names: HashMap<PersonId, &str> = people.iter().map(|(id, email)| (*id, email.as_str())).collect();
-    let many = with_many(conn, incident, &tenants, &names, &emails, most)?;
-    let mut found: BTreeMap<Reader, BTreeMap<RequestId, (String, String)>> = BTreeMap::new();
-    let mut note = |reader: Reader, (id, reference, subject): Row| {
-        found.entry(reader).or_default().insert(id, (reference, subject));
+    let many = with_many(conn, incident, &names, &emails, most)?;
+    let mut found: HashMap<(TenantId, &str), BTreeMap<RequestId, (String, String)>> = HashMap::new();
+    let mut note = |tenant: TenantId, email, (id, reference, subject): Row| {
+        found
+            .entry((tenant, email))
+            .or_default()
+            .insert(id, (reference, subject));
     };
     let few = |email: &&str| !many.contains(*email);
     let requesters = names.iter().filter(|(_, email)| few(email)).map(|(id, _)| *id);
-    for (tenant, person, row) in filed(conn, incident, &tenants, requesters.collect())? {
+    for (tenant, person, row) in filed(conn, incident, requesters.collect())? {
         if let Some(email) = names.get(&person) {
-            note((tenant, (*email).to_owned()), row);
+            note(tenant, *email, row);
         }
     }
-    for (tenant, email, row) in watched(
-        conn,
-        incident,
-        &tenants,
-        emails.iter().copied().filter(few).collect(),
-    )? {
-        note((tenant, email), row);
+    for (tenant, email, row) in watched(conn, incident, emails.iter().copied().filter(few).collect())? {
+        if let Some(email) = emails.get(email.as_str()) {
+            note(tenant, *email, row);
+        }
     }
     let mut concerned: HashMap<Reader, Concerned> = HashMap::new();
-    for (reader, rows) in found {
-        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let first = rows.into_values().take(most).collect();
-        concerned.insert(reader, Concerned { first, count });
-    }
-    for (tenant, email) in readers.iter().filter(|(_, email)| many.contains(*email)) {
-        let alone = one(conn, incident, (*tenant, email), most)?;
-        concerned.insert((*tenant, (*email).to_owned()), alone);
+    for reader in readers {
+        let its = match many.contains(reader.1) {
+            true => Some(one(conn, incident, *reader, most)?),
+            false => found.remove(reader).map(|rows| Concerned {
+                count: i64::try_from(rows.len()).unwrap_or(i64::MAX),
+                first: rows.into_values().take(most).collect(),
+            }),
+        };
+        if let Some(its) = its {
+            concerned.insert((reader.0, reader.1.to_owned()), its);
+        }
     }
     Ok(concerned)
 }
@@ -117,7 +122,6 @@ pub fn one(
 fn with_many(
     conn: &mut Connection,
     incident: IncidentId,
-    tenants: &[TenantId],
     names: &HashMap<PersonId, &str>,
     emails: &BTreeSet<&str>,
     most: usize,
@@ -126,7 +130,6 @@ fn with_many(
     let filed: Vec<(TenantId, PersonId, i64)> = service_requests::table
         .filter(service_requests::incident_id.eq(incident))
         .filter(service_requests::requester_id.eq_any(names.keys().copied()))
-        .filter(service_requests::tenant_id.eq_any(tenants.to_vec()))
         .group_by((service_requests::tenant_id, service_requests::requester_id))
         .select((
             service_requests::tenant_id,
@@ -135,7 +138,6 @@ fn with_many(
         ))
         .load(conn)?;
     let watched: Vec<(TenantId, String, i64)> = request_watchers::table
-        .filter(request_watchers::tenant_id.eq_any(tenants.to_vec()))
         .filter(request_watchers::email.eq_any(emails.iter().copied()))
         .group_by((request_watchers::tenant_id, request_watchers::email))
         .select((request_watchers::tenant_id, request_watchers::email, count_star()))
@@ -150,13 +152,11 @@ fn with_many(
 fn filed(
     conn: &mut Connection,
     incident: IncidentId,
-    tenants: &[TenantId],
     people: Vec<PersonId>,
 ) -> Result<Vec<(TenantId, PersonId, Row)>, Problem> {
     Ok(service_requests::table
         .filter(service_requests::incident_id.eq(incident))
         .filter(service_requests::requester_id.eq_any(people))
-        .filter(service_requests::tenant_id.eq_any(tenants.to_vec()))
         .select((
             service_requests::tenant_id,
             service_requests::requester_id,
@@ -169,30 +169,39 @@ fn filed(
         .load(conn)?)
 }
 
-/// What is watched from these addresses.
+/// What is watched from these addresses. First what they watch and then what that is: in one query, SQLite would look
+/// through the watchers of every request of the incident.
 fn watched(
     conn: &mut Connection,
     incident: IncidentId,
-    tenants: &[TenantId],
     emails: Vec<&str>,
 ) -> Result<Vec<(TenantId, String, Row)>, Problem> {
-    Ok(request_watchers::table
-        .inner_join(
-            service_requests::table.on(service_requests::tenant_id
-                .eq(request_watchers::tenant_id)
-                .and(service_requests::id.eq(request_watchers::request_id))),
-        )
-        .filter(request_watchers::tenant_id.eq_any(tenants.to_vec()))
+    let watching: Vec<(TenantId, RequestId, String)> = request_watchers::table
         .filter(request_watchers::email.eq_any(emails))
-        .filter(service_requests::incident_id.eq(incident))
         .select((
             request_watchers::tenant_id,
+            request_watchers::request_id,
             request_watchers::email,
-            (
-                service_requests::id,
-                service_requests::reference,
-                service_requests::subject,
-            ),
         ))
-        .load(conn)?)
+        .load(conn)?;
+    let ids: BTreeSet<RequestId> = watching.iter().map(|row| row.1).collect();
+    let ids: Vec<RequestId> = ids.into_iter().collect();
+    let mut requests: HashMap<(TenantId, RequestId), Row> = HashMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let rows: Vec<(TenantId, Row)> = service_requests::table
+            .filter(service_requests::id.eq_any(chunk.to_vec()))
+            .filter(service_requests::incident_id.eq(incident))
+            .select((
+                service_requests::tenant_id,
+                (
+                    service_requests::id,
+                    service_requests::reference,
+                    service_requests::subject,
+                ),
+            ))
+            .load(conn)?;
+        requests.extend(rows.into_iter().map(|(tenant, row)| ((tenant, row.0), row)));
+    }
+    let its = |(tenant, id, email)| Some((tenant, email, requests.get(&(tenant, id))?.clone()));
+    Ok(watching.into_iter().filter_map(its).collect())
 }

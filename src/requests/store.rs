@@ -490,6 +490,27 @@ pub fn remove_watchers(
     Ok(diesel::delete(rows).execute(conn)?)
 }
 
+/// Requests of an incident that an address watches.
+pub fn watched(
+    conn: &mut Connection,
+    (tenant, incident): (TenantId, IncidentId),
+    email: &str,
+    limit: i64,
+) -> Result<Vec<Request>, Problem> {
+    let ids = request_watchers::table
+        .filter(request_watchers::tenant_id.eq(tenant))
+        .filter(request_watchers::email.eq(email.to_owned()))
+        .select(request_watchers::request_id);
+    Ok(service_requests::table
+        .filter(service_requests::tenant_id.eq(tenant))
+        .filter(service_requests::incident_id.eq(incident))
+        .filter(service_requests::id.eq_any(ids))
+        .order(service_requests::id)
+        .limit(limit)
+        .select(Request::as_select())
+        .load(conn)?)
+}
+
 /// Requests of an incident that follow it: open, not pinned, not detached.
 pub fn following(conn: &mut Connection, incident: IncidentId, limit: i64) -> Result<Vec<Request>, Problem> {
     Ok(service_requests::table

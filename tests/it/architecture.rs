@@ -289,7 +289,11 @@ const SEE_ALL: &[(&str, &str)] = &[
 #[test]
 fn only_identity_says_whose_rows_a_call_sees() {
     let is_home = |file: &str| file.starts_with("identity/") || file == "db/scope.rs";
-    only_in(&["Scope::of_tenant(", "Scope::of_staff("], is_home, &[]);
+    let by_link = [(
+        "notify/unsubscribing/api.rs",
+        "a link that is sealed names the tenant",
+    )];
+    only_in(&["Scope::of_tenant(", "Scope::of_staff("], is_home, &by_link);
     only_in(&["Scope::of_system("], is_home, SEE_ALL);
     // Of a caller, in one place.
     only_in(&["Scope::of_staff("], |file| file == "identity/caller.rs", &[]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{code, mailed_token, totp};
 use crate::desk::{PASSWORD, Reply, Stage, TestDesk, User, always_on, incident_form};
-use crate::spec::{Operation, Spec};
+use crate::spec::{Operation, Spec, mailed_link};
 
 const ADDRESS: &str = "203.0.113.9";
 /// What is asked by POST, since the question is long, and changes nothing.
@@ -81,6 +81,7 @@ impl Story {
             "{override_id}",
             "{waiver_id}",
             "{hand_over_id}",
+            "{token}",
         ]
         .iter()
         .filter(|name| found.template.contains(**name))
@@ -501,6 +502,32 @@ impl Story {
                 &json!("cancelled")
             )
         );
+        self.subscriptions(&form["of"]).await;
+    }
+
+    async fn subscriptions(&mut self, incident: &Value) {
+        let bob = self.stage.bob.clone();
+        let form = json!({"topics": ["opened"]});
+        let (_, event) = self.tries(&bob, "set_notifications", &Value::Null, form).await;
+        assert_eq!(
+            (&event["kind"], &event["data"]["to"]),
+            (&json!("notifications_changed"), &json!({"topics": ["opened"]}))
+        );
+        self.does(&bob, "subscribe_to_incident", incident, json!({}), "subscribed")
+            .await;
+        self.does(
+            &bob,
+            "unsubscribe_from_incident",
+            incident,
+            json!({}),
+            "unsubscribed",
+        )
+        .await;
+        self.desk().drain().await;
+        let token = json!(mailed_link(self.desk(), "it@contoso.example"));
+        let nobody = self.somebody("");
+        self.does(&nobody, "unsubscribe", &token, json!({}), "unsubscribed")
+            .await;
     }
 
     async fn filed(&mut self, incident: &Value) -> Value {

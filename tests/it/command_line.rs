@@ -377,6 +377,7 @@ fn a_bad_setting_is_named_with_what_is_allowed() {
             "a duration",
         ),
         ("mail-grace", "ALLCLEAR_MAIL_GRACE", "25h", "from 0s to 1day"),
+        ("mail-daily-cap", "ALLCLEAR_MAIL_DAILY_CAP", "0", "`unlimited` or"),
         ("http-workers", "ALLCLEAR_HTTP_WORKERS", "0", "from 1 to 256"),
         (
             "trusted-proxies",

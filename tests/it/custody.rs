@@ -86,6 +86,13 @@ async fn story() -> Story {
     let claims = issuer.claims(desk, json!({"sub": "Bob of Contoso", "email": bob.email}));
     desk.with_token(&issuer.signs(&claims)).get("/v1/me").await.ok();
     desk.drain().await;
+    // What people want to hear of, and what no longer.
+    for (user, incident) in [(bob, &incident), (eva, &theirs)] {
+        let form = json!({"topics": ["ended"], "subscriptions": [{"service": "exchange-online"}]});
+        user.put("/v1/me/notifications", form).await.ok();
+        let path = format!("/v1/incidents/{}/subscription", incident["id"].as_str().unwrap());
+        user.delete(&path, json!({})).await.nothing();
+    }
     Story {
         both,
         request,
@@ -197,6 +204,10 @@ async fn a_tenant_gets_everything_that_is_its_own_and_nothing_else() {
         .filter(own)
         .collect();
     assert_eq!(lines(&files["deliveries.jsonl"]), deliveries);
+    let mut notifications = bob.get("/v1/me/notifications").await.ok();
+    notifications["person_id"] = json!(bob.id);
+    assert_eq!(lines(&files["notifications.jsonl"]), [notifications]);
+    assert_eq!(lines(&files["opt-outs.jsonl"]), bob.all("/v1/opt-outs").await);
     // Nothing internal, nothing secret, nothing of anybody else's.
     let hash = "argon2";
     for (name, text) in &files {

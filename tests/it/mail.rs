@@ -6,6 +6,7 @@ use allclear::db::Location;
 use allclear::mail::Step;
 use allclear::settings::Settings;
 use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::desk::{Reply, Stage, TestDesk, User, incident_form};
@@ -1272,6 +1273,8 @@ struct History {
     incidents: Vec<Value>,
     requests: Vec<Value>,
     turns: Vec<Turn>,
+    /// Tenant, address and incident (or `everything`) of those who followed a link.
+    left: BTreeSet<(String, String, String)>,
     log: Vec<String>,
 }
 
@@ -1537,9 +1540,42 @@ impl History {
         }
     }
 
+    /// Somebody follows the link in their newest mail: no more of it, nothing at all, or mail again.
+    async fn leave(&mut self) {
+        let w = format!("w{}@watchers.example", self.dice.roll(3));
+        let desk = &self.stage.desk;
+        let Some(mail) = desk.mailbox.to(&w).pop() else {
+            return;
+        };
+        let Some(header) = mail.header("List-Unsubscribe") else {
+            return;
+        };
+        let path = &header[header.find("/v1/unsubscribe/").unwrap()..];
+        let wish = ["", "", "", "wish=nothing", "wish=again"][self.dice.roll(5)];
+        let call = desk.stranger().call(Method::POST, path.trim_end_matches('>'));
+        assert_eq!(call.body(wish).send().await.unwrap().status(), 200, "{path}");
+        let rows = deliveries(desk, &format!("recipient={w}")).await;
+        let name = message_id(&mail);
+        let row = rows.iter().find(|row| name.starts_with(id(row))).unwrap();
+        let tenant = row["tenant_id"].as_str().unwrap().to_owned();
+        if wish == "wish=nothing" {
+            self.left
+                .insert((tenant.clone(), w.clone(), "everything".to_owned()));
+        }
+        // Of an incident, and of what that goes on as.
+        let mut of = row["incident_id"].as_str().map(str::to_owned);
+        while let Some(incident) = of {
+            let path = format!("/v1/incidents/{incident}");
+            let goes_on_as = desk.operator.get(&path).await.ok()["duplicate_of"].clone();
+            self.left.insert((tenant.clone(), w.clone(), incident));
+            of = goes_on_as.as_str().map(str::to_owned);
+        }
+        self.log.push(format!("{w} follows the link of {row}: {wish:?}"));
+    }
+
     async fn step(&mut self) {
         let worker = self.stage.desk.running().worker.clone();
-        match self.dice.roll(32) {
+        match self.dice.roll(34) {
             0 | 29 => self.open().await,
             1..=3 => self.file().await,
             4 | 5 => self.work("watch").await,
@@ -1570,6 +1606,7 @@ impl History {
             25 => self.cancel().await,
             26 | 27 => self.trouble(),
             28 => self.crash().await,
+            32 | 33 => self.leave().await,
             _ => self.stage.desk.drain().await,
         }
         self.stage.desk.pass(TimeDelta::milliseconds(
@@ -1595,6 +1632,11 @@ impl History {
                     .filter(|(t, r, e)| (t.as_str(), r.as_str(), e.as_str()) == (tenant, recipient, event))
                     .count()
             };
+            // Whoever wanted no more of it, for a while at least, may know or not: that there is a reason was asked.
+            let has_left = |tenant: &str, recipient: &str| {
+                let of = |what: &str| (tenant.to_owned(), recipient.to_owned(), what.to_owned());
+                self.left.contains(&of(id(incident))) || self.left.contains(&of("everything"))
+            };
             let turns: Vec<&Turn> = self
                 .turns
                 .iter()
@@ -1602,7 +1644,8 @@ impl History {
                 .collect();
             for (at, turn) in turns.iter().enumerate() {
                 let may_be_replaced = turn.is_end && turns[at + 1..].iter().any(|later| !later.is_end);
-                for (tenant, recipient) in turn.told.iter().filter(|_| !turn.is_cancelled) {
+                let owed = turn.told.iter().filter(|_| !turn.is_cancelled);
+                for (tenant, recipient) in owed.filter(|(tenant, to)| !has_left(tenant, to)) {
                     let mails = count(tenant, recipient, &turn.broadcast);
                     assert!(
                         mails == 1 || (mails == 0 && may_be_replaced),
@@ -1614,7 +1657,7 @@ impl History {
             }
             // Once all is quiet, nobody knows of an incident that is over without knowing that it is.
             if let Some(last) = turns.last().filter(|turn| turn.is_end) {
-                for (tenant, recipient, _) in &naming {
+                for (tenant, recipient, _) in naming.iter().filter(|(tenant, to, _)| !has_left(tenant, to)) {
                     let ends = count(tenant, recipient, &last.broadcast);
                     assert_eq!(
                         ends,
@@ -1640,6 +1683,7 @@ async fn history(seed: u64, steps: usize) -> usize {
         incidents: Vec::new(),
         requests: Vec::new(),
         turns: Vec::new(),
+        left: BTreeSet::new(),
         log: Vec::new(),
     };
     for _ in 0..steps {

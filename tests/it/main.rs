@@ -16,6 +16,7 @@ mod oidc;
 mod accounts;
 mod agents;
 mod architecture;
+mod audience;
 mod audit;
 mod audit_story;
 mod bad_input;

@@ -351,6 +351,14 @@ fn desk_operator_without_session(desk: &TestDesk) -> User {
     }
 }
 
+/// The token of the link by which somebody unsubscribes, out of the newest mail to them.
+pub fn mailed_link(desk: &TestDesk, to: &str) -> String {
+    let mail = desk.mailbox.to(to).pop().unwrap();
+    let header = mail.header("List-Unsubscribe").unwrap();
+    let (_, token) = header.split_once("/v1/unsubscribe/").unwrap();
+    token.split('>').next().unwrap().trim().to_owned()
+}
+
 impl Cast {
     pub async fn set() -> Self {
         let mut stage = Stage::set().await;
@@ -450,6 +458,16 @@ impl Cast {
         let told = desk.operator.all(&path_of_queue).await;
         assert_eq!(told.len(), 2);
         roster.push(("hand_over_id", text(&told[0]["id"])));
+        // Somebody subscribes, somebody no longer, and somebody by the link in a mail.
+        let form = json!({"topics": ["opened", "ended"], "subscriptions": [{"service": "sign-in"}]});
+        bob.put("/v1/me/notifications", form).await.ok();
+        bob.delete(&format!("{path}/subscription"), json!({}))
+            .await
+            .nothing();
+        let token = mailed_link(desk, "it@contoso.example");
+        let link = format!("/v1/unsubscribe/{token}");
+        assert_eq!(desk.stranger().post(&link, json!({})).await.status, 200);
+        roster.push(("token", token));
         let sessions = desk.operator.all("/v1/me/sessions").await;
         let broadcasts = marta.get(&format!("{path}/broadcasts")).await.ok();
         let deliveries = desk.operator.get("/v1/deliveries").await.ok();

@@ -14,7 +14,9 @@ use crate::db::{Connection, Db, Scope, TenantId};
 use crate::identity::api_key::{self, ApiKeyView};
 use crate::identity::{UserView, custody, store};
 use crate::incidents;
+use crate::mail::opt_outs::OptOutView;
 use crate::mail::{self, DeliveryView};
+use crate::notify::subscriptions;
 use crate::problem::Problem;
 use crate::requests;
 
@@ -80,6 +82,18 @@ pub const PARTS: &[Part] = &[
         write: |db, scope, tenant, lines| Box::pin(deliveries(db, scope, tenant, lines)),
     },
     Part {
+        name: "notifications.jsonl",
+        what: "what its people want to hear of",
+        schema: "PreferencesView",
+        write: |db, scope, tenant, lines| Box::pin(notifications(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "opt-outs.jsonl",
+        what: "the addresses that want no more mail on its behalf, and of what",
+        schema: "OptOutView",
+        write: |db, scope, _, lines| Box::pin(opt_outs(db, scope, lines)),
+    },
+    Part {
         name: "audit.jsonl",
         what: "who did what, and when, with the seal of each entry; newest first",
         schema: "AuditView",
@@ -104,7 +118,7 @@ pub fn page() -> String {
     }
     page.push_str(
         "\nA line of `service-requests.jsonl` also has `comments` (`CommentView`) and `history` (`EventView`); a line of\n\
-         `sessions.jsonl` also has `person_id`.\n\nNot in it: passwords, tokens and keys, which are kept only as digests; \
+         `sessions.jsonl` and of `notifications.jsonl` also has `person_id`.\n\nNot in it: passwords, tokens and keys, which are kept only as digests; \
          the provider's internal notes; and the personal\ndata of the provider's people.\n",
     );
     page
@@ -162,6 +176,25 @@ async fn sessions(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) ->
         }))
     };
     pages(db, scope, read, take).await
+}
+
+async fn notifications(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = subscriptions::custody::page(conn, tenant, after, PAGE)?;
+        Ok((rows.last().map(|row| row.person_id), rows))
+    };
+    pages(db, scope, read, |row| lines.add(&row)).await
+}
+
+async fn opt_outs(db: &Db, scope: Scope, lines: &mut Lines) -> Result<(), Problem> {
+    let read = move |conn: &mut Connection, after| {
+        let rows = mail::opt_outs::list(conn, scope, None, after, PAGE)?;
+        let place = rows
+            .last()
+            .map(|row| (row.tenant_id, row.recipient.clone(), row.about));
+        Ok((place, rows.into_iter().map(OptOutView::from).collect()))
+    };
+    pages(db, scope, read, |view: OptOutView| lines.add(&view)).await
 }
 
 async fn keys(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
@@ -246,6 +279,9 @@ mod tests {
         ("sla_clocks", "service-requests.jsonl"),
         ("events", "audit.jsonl"),
         ("deliveries", "deliveries.jsonl"),
+        ("notification_preferences", "notifications.jsonl"),
+        ("subscriptions", "notifications.jsonl"),
+        ("opt_outs", "opt-outs.jsonl"),
     ];
 
     /// Tables with rows of tenants that are in no file, and why.

@@ -26,7 +26,8 @@ pub async fn script() -> HttpResponse {
         .body(include_str!("account.js"))
 }
 
-fn page(body: &'static str) -> HttpResponse {
+/// A page: nobody frames it, keeps it, or hears where its reader came from.
+pub fn page(body: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header(("content-security-policy", POLICY))

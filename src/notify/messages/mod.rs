@@ -59,6 +59,11 @@ impl Messages {
         })
     }
 
+    /// What a link of a mail says, by the token in it; none for one that we did not make.
+    pub fn wish(&self, token: &str) -> Option<Wish> {
+        self.unsubscribe.open(token)
+    }
+
     /// The kinds of mail there are words for, each with the templates that make it.
     pub fn kinds() -> impl Iterator<Item = (DeliveryKind, [String; 3])> {
         let kinds = DeliveryKind::ALL.iter();

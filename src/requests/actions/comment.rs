@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::change::Change;
-use crate::db::{Connection, lock};
+use super::change::{Change, save, tell};
+use crate::db::{Connection, Moment, lock};
 use crate::identity::{Caller, Right};
-use crate::journal::{EventKind, Reader};
+use crate::journal::{Actor, EventKind, Reader};
 use crate::problem::{Code, Problem};
 use crate::requests::lifecycle::Verb;
 use crate::requests::model::{Comment, NewComment, Request, Visibility, Watchers};
@@ -93,4 +93,29 @@ pub fn unwatch(
     }
     change.note("watchers", json!(emails));
     change.commit(conn, EventKind::WatchersRemoved, &[])
+}
+
+/// Takes off a watcher who asked for it by the link in a mail; whoever watches no more is left alone.
+pub fn leave(
+    conn: &mut Connection,
+    before: Request,
+    email: &str,
+    actor: &Actor,
+    now: Moment,
+) -> Result<(), Problem> {
+    if store::remove_watchers(conn, &before, &[email.to_owned()])? == 0 {
+        return Ok(());
+    }
+    let mut after = before.clone();
+    let data = json!({"watchers": [email]});
+    let event = save(
+        conn,
+        &before,
+        &mut after,
+        EventKind::WatchersRemoved,
+        actor,
+        now,
+        data,
+    )?;
+    tell(conn, Some(&before), &after, &event, &[])
 }

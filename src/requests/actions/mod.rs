@@ -13,7 +13,7 @@ mod move_on;
 
 pub use alter::alter;
 pub use claim::{Reason, claim};
-pub use comment::{comment, unwatch, watch};
+pub use comment::{comment, leave, unwatch, watch};
 pub use escalate::escalate;
 pub use file::{Filed, file};
 pub use follow::{close_expired, detach, follow, move_to, return_to_line, withdraw};
