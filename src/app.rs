@@ -1,6 +1,7 @@
 //! THE FRONT DOOR: every slice's routes on one page, what each call passes, and a server that runs.
 
 mod document;
+mod post;
 mod tls;
 
 use std::fs::{DirBuilder, File};
@@ -24,6 +25,7 @@ use utoipa_actix_web::{AppExt as _, scope};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub use document::document;
+pub use post::inbox;
 
 use crate::clock::Clock;
 use crate::db::{Connection, Db, Location, Moment, Scope};
@@ -60,6 +62,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .configure(queues::api::routes)
         .configure(sla::api::routes)
         .configure(mail::api::routes)
+        .configure(mail::suppressions::api::routes)
         .configure(notify::api::routes)
         .configure(audit::api::routes);
 }
@@ -71,6 +74,7 @@ const OF_TENANTS: &[(&str, identity::IsOf)] = &[
     ("/v1/tenants/{id}", identity::store::is_itself),
     ("/v1/api-keys/{id}", identity::api_key::store::is_of),
     ("/v1/identity-providers/{id}", identity::sso::store::is_of),
+    ("/v1/suppressions/{id}", mail::suppressions::store::is_of),
 ];
 
 /// A server that runs, with what it made.
@@ -79,6 +83,8 @@ pub struct Running {
     pub url: String,
     /// How the first operator signs in, if this start made one.
     pub first_operator: Option<FirstOperator>,
+    /// Where mail is handed in, if it is: `lmtp://127.0.0.1:2400`.
+    pub inbound: Option<String>,
     /// Its database, for tests and for commands that look in.
     pub db: Db,
     /// Its background, for tests that step it.
@@ -91,6 +97,7 @@ pub struct Running {
     bell: Bell,
     traffic: Traffic,
     loops: Vec<JoinHandle<()>>,
+    door: Option<JoinHandle<()>>,
     _in_use: Option<File>,
 }
 
@@ -153,8 +160,14 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     let bell = Bell::default();
     let registry = Registry::new();
     let templates = Templates::load(settings.mail_templates.as_deref()).map_err(Problem::internal)?;
-    let messages = Arc::new(Messages::new(&settings.public_url, secret.clone(), templates)?);
-    let dispatcher = dispatcher(&settings, (&db, &clock), messages.clone(), &registry)?;
+    let messages = Messages::new(
+        &settings.public_url,
+        secret.clone(),
+        templates,
+        settings.inbound.is_some(),
+    )?;
+    let messages = Arc::new(messages);
+    let dispatcher = dispatcher(&settings, (&db, &clock), (messages.clone(), &secret), &registry)?;
     let numbers = Metrics::new(registry, Arc::clone(&dispatcher))?;
     let worker = Worker::new(
         db.clone(),
@@ -175,9 +188,15 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         (&bell, &traffic, numbers),
         &secret,
     )?;
-    tracing::info!(url, engine = db.engine(), "serving");
+    let ground = (db.clone(), clock, bell.clone());
+    let (inbound, door) = post::open(&settings, ground, &secret, stop.subscribe())
+        .await?
+        .unzip();
+    tracing::info!(url, inbound, engine = db.engine(), "serving");
     Ok(Running {
         url,
+        inbound,
+        door,
         first_operator,
         db,
         worker,
@@ -356,7 +375,7 @@ impl Running {
         self.server.stop(true).await;
         let _ = self.stop.send(true);
         self.worker.wind_up();
-        for background in self.loops {
+        for background in self.loops.into_iter().chain(self.door) {
             let _ = background.await;
         }
         let _ = self.serving.await;
@@ -366,13 +385,14 @@ impl Running {
 fn dispatcher(
     settings: &Settings,
     (db, clock): (&Db, &Clock),
-    messages: Arc<dyn Render>,
+    (messages, secret): (Arc<dyn Render>, &Secret),
     registry: &Registry,
 ) -> Result<Arc<Dispatcher>, Problem> {
     let meters = Meters::new(registry).map_err(Problem::internal)?;
     let transport = transport(settings, clock.clone())?;
     let base = (db.clone(), clock.clone());
-    let composer = Composer::new(messages, signer(settings)?, settings.mail_from.clone());
+    let addresses = post::addresses(settings, secret);
+    let composer = Composer::new(messages, signer(settings)?, settings.mail_from.clone(), addresses);
     Ok(Arc::new(Dispatcher::new(
         base, transport, composer, meters, settings,
     )))

@@ -114,6 +114,14 @@ given! {
     mail_grace "ALLCLEAR_MAIL_GRACE";
     /// Mails that an address gets a day because somebody listed it as watcher or contact, or `unlimited` [default: unlimited]
     mail_daily_cap "ALLCLEAR_MAIL_DAILY_CAP";
+    /// The domain at which mail comes in: answers to mail of requests, and what could not be delivered [default: none]
+    inbound_domain "ALLCLEAR_INBOUND_DOMAIN";
+    /// lmtp://host:port or smtp://host:port, where a mail server hands it in [default: only `allclear receive` takes it]
+    inbound_listen "ALLCLEAR_INBOUND_LISTEN";
+    /// Megabytes that a mail which comes in has at most [default: 25]
+    inbound_limit "ALLCLEAR_INBOUND_LIMIT";
+    /// The name in Authentication-Results of the mail server whose word on a sender counts [default: nobody's does]
+    inbound_authserv_id "ALLCLEAR_INBOUND_AUTHSERV_ID";
     /// Threads that serve HTTP [default: one for each core]
     http_workers "ALLCLEAR_HTTP_WORKERS";
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
@@ -215,6 +223,8 @@ pub struct Settings {
     pub mail_grace: TimeDelta,
     /// Mails a day to an address that somebody listed.
     pub mail_daily_cap: Option<NonZeroU32>,
+    /// Where mail comes in; `None` is nowhere.
+    pub inbound: Option<Inbound>,
     /// Threads that serve HTTP.
     pub http_workers: Option<usize>,
     /// Networks of proxies whose X-Forwarded-For is believed.
@@ -246,6 +256,28 @@ pub struct Dkim {
     pub selector: String,
     /// The domain.
     pub domain: String,
+}
+
+/// Where mail comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// The domain.
+    pub domain: String,
+    /// What is spoken where it is handed in, and the address; port 0 takes a free one.
+    pub listen: Option<(Protocol, String)>,
+    /// Bytes of a mail.
+    pub limit: usize,
+    /// The mail server whose word on a sender counts.
+    pub authserv_id: Option<String>,
+}
+
+/// What mail servers speak to whom they hand in mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 5321: one answer a mail.
+    Smtp,
+    /// RFC 2033: one answer a recipient.
+    Lmtp,
 }
 
 /// A setting with a value that is not allowed.
@@ -520,6 +552,12 @@ impl Settings {
                 ("mail-daily-cap", "ALLCLEAR_MAIL_DAILY_CAP"),
                 given.mail_daily_cap,
                 1_000_000,
+            ),
+            inbound: check.inbound(
+                given.inbound_domain,
+                given.inbound_listen,
+                given.inbound_limit,
+                given.inbound_authserv_id,
             ),
             http_workers: check.take(
                 ("http-workers", "ALLCLEAR_HTTP_WORKERS"),

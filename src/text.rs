@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 /// Whether a character has no place in a single line: controls, line and paragraph separators, bidi overrides.
-fn is_control(c: char) -> bool {
+pub fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }

@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod doctor;
 mod host;
+mod receive;
 mod replay;
 mod simulate;
 mod tenants;
@@ -55,6 +56,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Ask whether what must always be so of the data is so; servers may run meanwhile
     Doctor(doctor::DoctorArgs),
+    /// Take a mail that comes in, from standard input: for a mail server's pipe; exits as sysexits.h has it
+    Receive(receive::ReceiveArgs),
     /// Mint an access token for somebody, for development
     Token(TokenArgs),
 }
@@ -105,7 +108,8 @@ pub fn main() -> ExitCode {
 
 fn failed(error: &Failure) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "allclear: {error}");
-    ExitCode::FAILURE
+    let not_taken = error.downcast_ref::<receive::NotTaken>();
+    not_taken.map_or(ExitCode::FAILURE, |reason| ExitCode::from(reason.code))
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
@@ -136,6 +140,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Tenants(args) => tenants::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Receive(args) => receive::run(args).await,
         Command::Token(args) => token(args).await,
     }
 }

@@ -34,6 +34,7 @@ nouns! {
     EventNoun    EventId    "something that happened; also the id of the mail that tells of it";
     DeliveryNoun DeliveryId "one message to one recipient";
     SubscriptionNoun SubscriptionId "what somebody wants to hear of";
+    SuppressionNoun SuppressionId "an address that takes no mail";
     SubjectNoun  SubjectId  "whatever an event is about";
 }
 

@@ -60,6 +60,20 @@ diesel::table! {
     use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
     use super::super::columns::{Jsonb, Instant, Uuid};
 
+    suppressions (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        address -> Text,
+        said -> Text,
+        delivery_id -> Uuid,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
     tenant_contacts (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -237,6 +251,7 @@ diesel::table! {
         created_at -> Instant,
         sent_at -> Nullable<Instant>,
         reason -> Nullable<Text>,
+        delays -> Integer,
     }
 }
 
@@ -488,6 +503,19 @@ diesel::table! {
         author_name -> Text,
         author_side -> Text,
         created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    request_replies (tenant_id, request_id, sender, letter) {
+        tenant_id -> Uuid,
+        request_id -> Uuid,
+        sender -> Text,
+        letter -> Text,
+        at -> Instant,
     }
 }
 
@@ -941,6 +969,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     refusal_counts,
     regions,
     request_comments,
+    request_replies,
     request_watchers,
     roster_overrides,
     routing_rule_sets,
@@ -956,6 +985,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     sla_intervals,
     sla_policy_sets,
     subscriptions,
+    suppressions,
     tenant_contacts,
     tenant_regions,
     tenant_services,

@@ -21,8 +21,8 @@ use crate::problem::{Code, Problem};
 /// How long an answer is kept.
 pub const KEPT: TimeDelta = TimeDelta::hours(24);
 
-/// The key of a call, with where it was used.
-#[derive(Clone, Debug)]
+/// The key of a call, with where it was used; by default none.
+#[derive(Clone, Debug, Default)]
 pub struct IdempotencyKey {
     method: String,
     path: String,

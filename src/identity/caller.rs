@@ -126,6 +126,20 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Somebody who does not call, but was recognised otherwise; what they ask for has no precondition.
+    pub(super) fn recognised(known: Known, (db, clock, bell): (&Db, &Clock, &Bell), from: IpAddr) -> Self {
+        Self {
+            known: Arc::new(known),
+            clock: clock.clone(),
+            db: db.clone(),
+            bell: bell.clone(),
+            idempotency: IdempotencyKey::default(),
+            if_match: IfMatch::Absent,
+            from,
+            list: String::new(),
+        }
+    }
+
     /// The person.
     pub fn person(&self) -> PersonId {
         self.known.claims.sub

@@ -8,6 +8,7 @@ pub mod api_key;
 pub mod attempts;
 pub mod bootstrap;
 mod caller;
+mod correspondence;
 pub mod custody;
 mod door;
 pub mod keys;
@@ -28,6 +29,7 @@ pub mod store;
 pub mod tokens;
 
 pub use caller::{Caller, Remembered};
+pub use correspondence::{Correspondence, Correspondent};
 pub use door::{Door, IsOf, guard};
 pub use model::{Contact, ContactView, Membership, Person, Plan, Role, Tenant, TenantView, UserView};
 pub use rights::{Reach, Right};

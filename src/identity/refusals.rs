@@ -1,4 +1,4 @@
-//! Who was refused: sign-ins that failed, and calls that somebody may not make.
+//! Who was refused: sign-ins that failed, calls that somebody may not make, and letters that are not what they should be.
 //!
 //! Each is an event, up to ten a minute of one address and kind; beyond that they are counted, and the sum is an event
 //! when the minute has passed. So whoever hammers at a door fills no journal, and is still in it.
@@ -24,7 +24,7 @@ const CHUNK: i64 = 100;
 
 text_enum! {
     /// What was refused.
-    RefusalKind { SignIn = "sign_in", Access = "access" }
+    RefusalKind { SignIn = "sign_in", Access = "access", Letter = "letter" }
 }
 
 text_enum! {
@@ -131,6 +131,18 @@ pub fn access(
     let (kind, about) = (EventKind::AccessRefused, SubjectKind::Refusal);
     let event = Event::alone(kind, about, tenant, (actor, now), call);
     note(conn, RefusalKind::Access, from, &event)
+}
+
+/// Notes a letter that `actor` may not send: from whom it says it is, and why not.
+pub fn letter(
+    conn: &mut Connection,
+    (tenant, actor, from): (TenantId, &Actor, IpAddr),
+    data: Value,
+    now: Moment,
+) -> Result<(), Problem> {
+    let (kind, about) = (EventKind::LetterRefused, SubjectKind::Refusal);
+    let event = Event::alone(kind, about, tenant, (actor, now), data);
+    note(conn, RefusalKind::Letter, from, &event)
 }
 
 /// Counts a refusal, and lists it if it is one of the first of its minute.

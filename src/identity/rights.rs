@@ -177,6 +177,10 @@ policy! {
         [read_notifications set_notifications subscribe_to_incident unsubscribe_from_incident];
     ReadOptOuts,       [OWN  NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read who wants no more mail",
         [list_opt_outs];
+    ReadSuppressions,  [OWN  NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read which addresses take no mail",
+        [list_suppressions];
+    LiftSuppressions,  [OWN  NO   NO   ALL  ALL  ALL ], With(MailWrite),       "Let mail go to an address again",
+        [lift_suppression];
     PreviewMail,       [NO   NO   NO   NO   ALL  ALL ], With(MailRead),        "See what mail looks like",
         [list_templates preview_template];
     ReadAudit,         [OWN  NO   NO   NO   NO   ALL ], With(AuditRead),       "Read the audit",

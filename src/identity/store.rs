@@ -227,6 +227,19 @@ pub fn staff(conn: &mut Connection, roles: &[Role]) -> Result<Vec<Person>, Probl
     Ok(rows.into_iter().map(|(person, _)| person).collect())
 }
 
+/// Those who run a tenant, and can.
+pub fn admins(conn: &mut Connection, tenant: TenantId) -> Result<Vec<Person>, Problem> {
+    let rows: Vec<(Person, Membership)> = users!()
+        .filter(memberships::tenant_id.eq(tenant))
+        .filter(memberships::role.eq(Role::TenantAdmin))
+        .filter(memberships::disabled.eq(false))
+        .filter(memberships::accepted.eq(true))
+        .filter(people::disabled.eq(false))
+        .order(people::id)
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(person, _)| person).collect())
+}
+
 /// One membership.
 pub fn membership(
     conn: &mut Connection,

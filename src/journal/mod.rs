@@ -30,7 +30,7 @@ use crate::problem::Problem;
 
 text_enum! {
     /// What an event is about.
-    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", Broadcast = "broadcast", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies", Subscription = "subscription" }
+    SubjectKind { Tenant = "tenant", Person = "person", Incident = "incident", Request = "request", Queue = "queue", Routing = "routing", Session = "session", ApiKey = "api_key", Catalog = "catalog", Delivery = "delivery", Broadcast = "broadcast", SigningKey = "signing_key", Refusal = "refusal", IdentityProvider = "identity_provider", Calendar = "calendar", Policies = "sla_policies", Subscription = "subscription", Suppression = "suppression" }
 }
 
 text_enum! {
@@ -57,12 +57,16 @@ text_enum! {
         ApiKeyRevoked = "api_key_revoked",
         SignInRefused = "sign_in_refused",
         AccessRefused = "access_refused",
+        LetterRefused = "letter_refused",
         RefusalsCounted = "refusals_counted",
         SigningKeyMade = "signing_key_made",
         TokenMinted = "token_minted",
         ServiceAdded = "service_added",
         RegionAdded = "region_added",
         DeliveryRetried = "delivery_retried",
+        DeliveryReturned = "delivery_returned",
+        AddressSuppressed = "address_suppressed",
+        SuppressionLifted = "suppression_lifted",
         BroadcastCancelled = "broadcast_cancelled",
         NotificationsChanged = "notifications_changed",
         Subscribed = "subscribed",

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::model::{DeliveryState, Reason};
-use crate::db::schema::{deliveries, opt_outs, told, unread_events};
+use crate::db::schema::{deliveries, opt_outs, suppressions, told, unread_events};
 use crate::db::{Connection, DeliveryId, EventId, Moment, TenantId};
 use crate::identity::custody::NOBODY;
 use crate::problem::Problem;
@@ -13,6 +13,7 @@ pub fn stop(conn: &mut Connection, tenant: TenantId) -> Result<(), Problem> {
     diesel::delete(unread_events::table.filter(unread_events::tenant_id.eq(tenant))).execute(conn)?;
     diesel::delete(told::table.filter(told::tenant_id.eq(tenant))).execute(conn)?;
     diesel::delete(opt_outs::table.filter(opt_outs::tenant_id.eq(tenant))).execute(conn)?;
+    diesel::delete(suppressions::table.filter(suppressions::tenant_id.eq(tenant))).execute(conn)?;
     let unsent = deliveries::table
         .filter(deliveries::tenant_id.eq(tenant))
         .filter(deliveries::state.eq_any([DeliveryState::Pending, DeliveryState::Leased]));

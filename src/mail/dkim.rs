@@ -29,6 +29,7 @@ const HEADERS: &[&str] = &[
     "Message-ID",
     "Message-ID",
     "Reply-To",
+    "Reply-To",
     "In-Reply-To",
     "References",
     "MIME-Version",

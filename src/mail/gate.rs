@@ -12,6 +12,7 @@ use diesel::prelude::*;
 use super::due::Due;
 use super::model::{DeliveryKind, DeliveryState, Reason};
 use super::opt_outs::{About, Standing};
+use super::suppressions;
 use super::told;
 use crate::db::schema::{deliveries, memberships, people};
 use crate::db::{Connection, DeliveryId, IncidentId, Moment, TenantId, lock};
@@ -23,6 +24,8 @@ const DAY: TimeDelta = TimeDelta::days(1);
 /// What is known of a message that is about to leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Facts {
+    /// What went there before came back for good.
+    has_bounced: bool,
     /// Its recipient wants no more of it.
     is_opted_out: bool,
     /// The account of its recipient is disabled.
@@ -40,6 +43,9 @@ fn reason(facts: Facts, cap: Option<usize>) -> Option<Reason> {
     if facts.is_opted_out {
         return Some(Reason::Unsubscribed);
     }
+    if facts.has_bounced {
+        return Some(Reason::Bounced);
+    }
     if facts.is_disabled {
         return Some(Reason::Disabled);
     }
@@ -55,25 +61,31 @@ pub fn pass(
     now: Moment,
 ) -> Result<Vec<Due>, Problem> {
     let unasked: Vec<&Due> = due.iter().filter(|row| is_unasked(row)).collect();
-    if unasked.is_empty() {
+    let bounced = suppressions::store::among(conn, &due)?;
+    if unasked.is_empty() && bounced.is_empty() {
         return Ok(due);
     }
     let mut known = Known::read(conn, &unasked, cap, now)?;
     let mut kept: HashMap<Reason, Vec<DeliveryId>> = HashMap::new();
     due.retain(|row| {
-        if !is_unasked(row) {
-            return true;
+        let is_unasked = is_unasked(row);
+        let asked = if is_unasked {
+            known.facts(row)
+        } else {
+            Facts::default()
+        };
+        let facts = Facts {
+            has_bounced: bounced.contains(&(row.tenant_id, row.recipient.clone())),
+            ..asked
+        };
+        if let Some(reason) = reason(facts, cap) {
+            kept.entry(reason).or_default().push(row.id);
+            return false;
         }
-        match reason(known.facts(row), cap) {
-            Some(reason) => {
-                kept.entry(reason).or_default().push(row.id);
-                false
-            }
-            None => {
-                known.count(row);
-                true
-            }
+        if is_unasked {
+            known.count(row);
         }
+        true
     });
     for (reason, ids) in kept {
         let pending = deliveries::table
@@ -151,6 +163,7 @@ impl Known {
             is_own: own.is_some(),
             is_owed: is_end(row) && row.incident_id.is_some_and(was_told),
             lately: self.lately.get(&row.recipient).copied().unwrap_or(0),
+            ..Facts::default()
         }
     }
 
@@ -270,6 +283,17 @@ mod tests {
                 None,
                 Some(Reason::Disabled),
             ),
+            // Nobody's wish and no account makes a mailbox where there is none.
+            (
+                Facts {
+                    has_bounced: true,
+                    is_own: true,
+                    is_owed: true,
+                    ..free
+                },
+                None,
+                Some(Reason::Bounced),
+            ),
         ] {
             assert_eq!(reason(facts, cap), expected, "{facts:?} of {cap:?}");
         }
@@ -278,11 +302,12 @@ mod tests {
     /// What keeps back the end of what somebody was told of is reason enough, in every case there is.
     #[test]
     fn what_is_owed_is_kept_back_only_for_a_reason_that_is_enough() {
-        for bits in 0..8 {
+        for bits in 0..16 {
             let facts = Facts {
                 is_opted_out: bits & 1 > 0,
                 is_disabled: bits & 2 > 0,
                 is_own: bits & 4 > 0,
+                has_bounced: bits & 8 > 0,
                 is_owed: true,
                 lately: 9,
             };

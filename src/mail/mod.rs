@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod backoff;
+pub mod bounces;
 pub mod broadcasts;
 pub mod custody;
 pub mod dispatch;
@@ -11,6 +12,7 @@ mod domains;
 mod due;
 pub mod duplicates;
 mod gate;
+pub mod inbound;
 pub mod leases;
 pub mod message;
 pub mod meters;
@@ -19,9 +21,11 @@ pub mod opt_outs;
 mod pace;
 mod prepare;
 mod rehearsal;
+pub mod return_address;
 mod sending;
 pub mod store;
 mod superseding;
+pub mod suppressions;
 pub mod told;
 pub mod transport;
 pub mod truths;

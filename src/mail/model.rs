@@ -90,6 +90,7 @@ text_enum! {
         SlaBreached = "sla_breached",
         RequestEscalated = "request_escalated",
         ShiftHandedOver = "shift_handed_over",
+        AddressSuppressed = "address_suppressed",
         PromiseWarned = "promise_warned",
         PromiseMissed = "promise_missed",
         Invitation = "invitation",
@@ -120,6 +121,14 @@ impl DeliveryKind {
         matches!(
             self,
             Self::IncidentResolved | Self::IncidentFalsePositive | Self::IncidentDuplicate
+        )
+    }
+
+    /// Whether an answer to it is a comment on its request.
+    pub fn is_answered(self) -> bool {
+        matches!(
+            self,
+            Self::RequestReceived | Self::RequestCommented | Self::RequestResolved | Self::WatcherAdded
         )
     }
 }
@@ -164,8 +173,8 @@ text_enum! {
         Unsubscribed = "unsubscribed",
         /// Its recipient was taken off, or took themselves off.
         Removed = "removed",
-        /// The address takes no mail.
-        Suppressed = "suppressed",
+        /// The address takes no mail: what went there came back.
+        Bounced = "bounced",
         /// The account of its recipient is disabled.
         Disabled = "disabled",
         /// The data of its tenant are erased.
@@ -178,7 +187,7 @@ impl Reason {
     pub const ENOUGH: &'static [Self] = &[
         Self::Unsubscribed,
         Self::Removed,
-        Self::Suppressed,
+        Self::Bounced,
         Self::Disabled,
         Self::Erased,
     ];
@@ -357,6 +366,8 @@ pub struct Delivery {
     pub sent_at: Option<Moment>,
     /// Why it is suppressed, if it is.
     pub reason: Option<Reason>,
+    /// How often a mail server further on has said that it is late.
+    pub delays: i32,
 }
 
 impl Delivery {
@@ -389,6 +400,7 @@ impl Delivery {
             created_at: now,
             sent_at: None,
             reason: None,
+            delays: 0,
         }
     }
 

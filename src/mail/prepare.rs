@@ -12,6 +12,7 @@ use super::dkim::Signer;
 use super::leases::{self, Outcome};
 use super::message::{self, AutoSubmitted, List, Outgoing, Raw};
 use super::model::Delivery;
+use super::return_address::{Purpose, ReturnAddresses};
 use super::store::Address;
 use crate::db::{Connection, DeliveryId, Moment};
 use crate::problem::{Code, Problem};
@@ -38,12 +39,24 @@ pub struct Composer {
     render: Arc<dyn Render>,
     signer: Option<Signer>,
     from: Mailbox,
+    addresses: Option<ReturnAddresses>,
 }
 
 impl Composer {
-    /// With these words, from this sender, signed where there is somebody to sign.
-    pub fn new(render: Arc<dyn Render>, signer: Option<Signer>, from: Mailbox) -> Self {
-        Self { render, signer, from }
+    /// With these words, from this sender, signed where there is somebody to sign; with addresses that name each message
+    /// where mail comes in.
+    pub fn new(
+        render: Arc<dyn Render>,
+        signer: Option<Signer>,
+        from: Mailbox,
+        addresses: Option<ReturnAddresses>,
+    ) -> Self {
+        Self {
+            render,
+            signer,
+            from,
+            addresses,
+        }
     }
 
     /// Reads, renders and builds the messages that are due, in their order.
@@ -96,7 +109,15 @@ impl Composer {
                 id: format!("{}.{host}", list.id),
                 ..list
             }),
+            reply_to: self
+                .address(Purpose::Reply, delivery)
+                .filter(|_| delivery.kind.is_answered()),
+            return_path: self.address(Purpose::Bounce, delivery),
         }
+    }
+
+    fn address(&self, purpose: Purpose, delivery: &Delivery) -> Option<lettre::Address> {
+        self.addresses.as_ref()?.of(purpose, delivery.id).ok()
     }
 }
 

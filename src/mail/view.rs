@@ -62,6 +62,8 @@ pub struct DeliveryView {
     pub next_attempt_at: Moment,
     /// What the last attempt said.
     pub error: Option<String>,
+    /// How often a mail server further on has said that it is late.
+    pub delays: i32,
     /// Why it is suppressed, if it is.
     pub reason: Option<Reason>,
     /// When it was written down.
@@ -84,6 +86,7 @@ impl From<Delivery> for DeliveryView {
             attempts: row.attempts,
             next_attempt_at: row.next_attempt_at,
             error: row.error,
+            delays: row.delays,
             reason: row.reason,
             created_at: row.created_at,
             sent_at: row.sent_at,

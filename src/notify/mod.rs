@@ -14,4 +14,5 @@ mod desk_mail;
 pub mod messages;
 pub mod own_mail;
 pub mod subscriptions;
+mod suppression_mail;
 pub mod unsubscribing;

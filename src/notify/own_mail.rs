@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::account_mail::{self, recipient_of};
 use super::desk_mail::{self, Team};
+use super::suppression_mail;
 use crate::db::{CommentId, Connection, Moment, RequestId};
 use crate::identity;
 use crate::incidents;
@@ -37,6 +38,7 @@ pub fn step(conn: &mut Connection, now: Moment) -> Result<Step, Problem> {
     let mut rows = Vec::new();
     for event in events {
         rows.extend(match event.subject_kind {
+            SubjectKind::Suppression => suppression_mail::mail_of(conn, &event, now)?,
             SubjectKind::Person => account_mail::mail_of(conn, &event, now)?,
             SubjectKind::Incident => desk_mail::of_incident(conn, &event, now)?,
             SubjectKind::Queue => desk_mail::of_queue(conn, &mut team, &event)?,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::model::Request;
 use super::store;
 use super::view::{CommentView, EventView, Names, RequestView};
-use crate::db::schema::{request_comments, request_watchers, service_requests};
+use crate::db::schema::{request_comments, request_replies, request_watchers, service_requests};
 use crate::db::{CommentId, Connection, Json, Moment, PersonId, RequestId, TenantId};
 use crate::identity::custody;
 use crate::journal;
@@ -120,6 +120,10 @@ pub fn erase(conn: &mut Connection, tenant: TenantId, now: Moment, limit: i64) -
         .filter(request_watchers::tenant_id.eq(tenant))
         .filter(request_watchers::request_id.eq_any(ids.clone()));
     diesel::delete(watchers).execute(conn)?;
+    let replies = request_replies::table
+        .filter(request_replies::tenant_id.eq(tenant))
+        .filter(request_replies::request_id.eq_any(ids.clone()));
+    diesel::delete(replies).execute(conn)?;
     let requests = service_requests::table
         .filter(service_requests::tenant_id.eq(tenant))
         .filter(service_requests::id.eq_any(ids));

@@ -13,6 +13,7 @@ pub mod line;
 mod model;
 pub mod reference;
 mod rehearsal;
+pub mod replies;
 pub mod reports;
 pub mod sla;
 pub mod store;

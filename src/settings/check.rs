@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use ipnet::IpNet;
 
-use super::{BadSetting, Dkim};
+use super::{BadSetting, Dkim, Inbound, Protocol};
 
 /// Takes one setting through its check, noting a bad value and going on with the default.
 pub struct Checker<'a>(pub &'a mut Vec<BadSetting>);
@@ -153,6 +153,61 @@ impl Checker<'_> {
         })
     }
 
+    /// Where mail comes in: all of it goes with the domain.
+    pub fn inbound(
+        &mut self,
+        domain: Option<String>,
+        listen: Option<String>,
+        limit: Option<String>,
+        authserv_id: Option<String>,
+    ) -> Option<Inbound> {
+        let (listen_name, limit_name, authserv_name) = (
+            ("inbound-listen", "ALLCLEAR_INBOUND_LISTEN"),
+            ("inbound-limit", "ALLCLEAR_INBOUND_LIMIT"),
+            ("inbound-authserv-id", "ALLCLEAR_INBOUND_AUTHSERV_ID"),
+        );
+        let Some(domain) = domain else {
+            let given = [
+                (listen_name, listen),
+                (limit_name, limit),
+                (authserv_name, authserv_id),
+            ];
+            for (name, value) in given {
+                let Some(value) = value else { continue };
+                let _: Option<Inbound> = self.alone(name, value, "inbound-domain");
+            }
+            return None;
+        };
+        let listen = self.take(
+            listen_name,
+            listen,
+            None,
+            "lmtp:// or smtp:// with host and port, such as lmtp://127.0.0.1:2400",
+            |text| door(text).map(Some),
+        );
+        let megabytes = self.number(limit_name, limit, 25, 1000);
+        let authserv_id = self.take(
+            authserv_name,
+            authserv_id,
+            None,
+            "a name, such as mx.example.com",
+            |text| dns_name(text).map(Some),
+        );
+        let domain = self.take(
+            ("inbound-domain", "ALLCLEAR_INBOUND_DOMAIN"),
+            Some(domain),
+            None,
+            "a domain, such as `in.example.com`",
+            |text| dns_name(text).map(Some),
+        );
+        Some(Inbound {
+            domain: domain?,
+            listen,
+            limit: usize::try_from(megabytes).unwrap_or(25).saturating_mul(1_000_000),
+            authserv_id,
+        })
+    }
+
     fn alone<T>(
         &mut self,
         (name, env): (&'static str, &'static str),
@@ -183,6 +238,19 @@ impl Checker<'_> {
             duration,
         )
     }
+}
+
+/// What is spoken where.
+fn door(text: &str) -> Option<(Protocol, String)> {
+    let (scheme, address) = text.split_once("://")?;
+    let protocol = match scheme {
+        "smtp" => Protocol::Smtp,
+        "lmtp" => Protocol::Lmtp,
+        _ => return None,
+    };
+    let (host, port) = address.trim_end_matches('/').rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    (!host.is_empty()).then(|| (protocol, format!("{host}:{port}")))
 }
 
 /// A name as the DNS has it: letters, digits, hyphens and underlines between dots; in lower case.

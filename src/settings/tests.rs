@@ -85,3 +85,32 @@ fn flags_win_over_the_file_and_unknown_names_in_it_are_refused() {
             .contains("lisen")
     );
 }
+
+#[test]
+fn mail_comes_in_where_the_domain_is_given() {
+    let settings = check(|given| {
+        given.inbound_domain = Some("In.Desk.example".into());
+        given.inbound_listen = Some("lmtp://127.0.0.1:2400".into());
+    });
+    let inbound = settings.unwrap().inbound.unwrap();
+    assert_eq!(inbound.domain, "in.desk.example");
+    assert_eq!(
+        inbound.listen,
+        Some((Protocol::Lmtp, "127.0.0.1:2400".to_owned()))
+    );
+    assert_eq!(inbound.limit, 25_000_000);
+    let alone = check(|given| given.inbound_listen = Some("smtp://127.0.0.1:25".into())).unwrap_err();
+    assert!(alone.contains("given with `inbound-domain`"), "{alone}");
+    for bad in [
+        "127.0.0.1:2400",
+        "http://127.0.0.1:1",
+        "lmtp://127.0.0.1",
+        "smtp://:25",
+    ] {
+        let refused = check(|given| {
+            given.inbound_domain = Some("in.desk.example".into());
+            given.inbound_listen = Some(bad.into());
+        });
+        assert!(refused.unwrap_err().contains("setting `inbound-listen`"), "{bad}");
+    }
+}

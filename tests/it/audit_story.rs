@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{code, mailed_token, totp};
 use crate::desk::{PASSWORD, Reply, Stage, TestDesk, User, always_on, incident_form};
-use crate::spec::{Operation, Spec, mailed_link};
+use crate::spec::{Operation, Spec, mailed_link, suppressed};
 
 const ADDRESS: &str = "203.0.113.9";
 /// What is asked by POST, since the question is long, and changes nothing.
@@ -688,6 +688,11 @@ impl Story {
                 &self.stage.contoso["id"]
             )
         );
+        let gone = suppressed(self.desk(), self.stage.contoso["id"].as_str().unwrap().to_owned()).await;
+        let (_, event) = self
+            .tries(&olive, "lift_suppression", &json!(gone), json!({}))
+            .await;
+        assert_eq!(event["data"]["from"]["address"], "gone@contoso.example");
     }
 }
 

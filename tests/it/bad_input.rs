@@ -721,7 +721,7 @@ async fn query_parameters_that_are_unknown_repeated_or_wrong_are_400() {
                 (Shape::Text, "language") => vec!["d", "de_CH", "%25"],
                 (Shape::Text, "service" | "region" | "skill") => vec!["Sign-in", "a_b", "%27", "a,b"],
                 (Shape::Text, "by") => vec!["weather", "clock,", "clock,clock", "CLOCK", "clock%2C%20day"],
-                (Shape::Text, "recipient") => vec!["nobody", "a@b@c", "%3Cscript%3E"],
+                (Shape::Text, "recipient" | "address") => vec!["nobody", "a@b@c", "%3Cscript%3E"],
                 other => panic!("which values does {} not take? {other:?}", operation.name()),
             });
             named.extend(

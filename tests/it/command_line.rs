@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use crate::desk::{Database, PASSWORD};
 
 const SECRET: &str = "a secret of the tests, long enough to be one";
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "serve", "demo", "migrate", "replay", "simulate", "spec", "rights", "keys", "tenants", "audit", "doctor",
-    "token",
+    "receive", "token",
 ];
 
 /// The binary in `home`, with nothing of this process's environment.
@@ -378,6 +378,25 @@ fn a_bad_setting_is_named_with_what_is_allowed() {
         ),
         ("mail-grace", "ALLCLEAR_MAIL_GRACE", "25h", "from 0s to 1day"),
         ("mail-daily-cap", "ALLCLEAR_MAIL_DAILY_CAP", "0", "`unlimited` or"),
+        ("inbound-domain", "ALLCLEAR_INBOUND_DOMAIN", "a desk", "a domain"),
+        (
+            "inbound-listen",
+            "ALLCLEAR_INBOUND_LISTEN",
+            "127.0.0.1:2400",
+            "given with `inbound-domain`",
+        ),
+        (
+            "inbound-limit",
+            "ALLCLEAR_INBOUND_LIMIT",
+            "10",
+            "given with `inbound-domain`",
+        ),
+        (
+            "inbound-authserv-id",
+            "ALLCLEAR_INBOUND_AUTHSERV_ID",
+            "mx.example",
+            "given with `inbound-domain`",
+        ),
         ("http-workers", "ALLCLEAR_HTTP_WORKERS", "0", "from 1 to 256"),
         (
             "trusted-proxies",

@@ -88,6 +88,30 @@ impl Database {
     pub fn connect(&self) -> Connection {
         self.location.target().connect().unwrap()
     }
+
+    /// Does something while nothing can be written to the database: PostgreSQL is away, the file of SQLite is another's.
+    pub fn while_away<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(admin) = &self.admin else {
+            let mut other = self.connect();
+            other.batch_execute("BEGIN EXCLUSIVE").unwrap();
+            let done = work();
+            other.batch_execute("ROLLBACK").unwrap();
+            return done;
+        };
+        let Location::Postgres(url) = &self.location else {
+            unreachable!("only PostgreSQL has an administrator")
+        };
+        let name = url.rsplit_once('/').unwrap().1;
+        let mut admin = PgConnection::establish(admin).unwrap();
+        let alone = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false");
+        admin.batch_execute(&alone).unwrap();
+        let away = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        admin.batch_execute(&away).unwrap();
+        let done = work();
+        let back = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true");
+        admin.batch_execute(&back).unwrap();
+        done
+    }
 }
 
 /// The URL of another database of the same server.
@@ -210,6 +234,11 @@ impl TestDesk {
     /// A connection past the server.
     pub fn connect(&self) -> Connection {
         self.database.connect()
+    }
+
+    /// Does something while nothing can be written to the database.
+    pub fn while_away<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.database.while_away(work)
     }
 
     /// Runs statements past the server.

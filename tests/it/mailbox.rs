@@ -25,6 +25,8 @@ pub struct Mailbox {
 /// One mail as it was accepted.
 #[derive(Clone)]
 pub struct Mail {
+    /// The sender of the envelope, without angle brackets.
+    pub from: String,
     /// The recipients of the envelope, without angle brackets.
     pub to: Vec<String>,
     /// What came between `DATA` and the dot, dots undone.
@@ -213,7 +215,7 @@ fn converse(mut socket: &TcpStream, clerk: Clerk) -> io::Result<()> {
 /// Who takes the mails of one connection.
 struct Clerk {
     desk: Arc<Desk>,
-    arriving: Option<(Vec<String>, Vec<u8>)>,
+    arriving: Option<(String, Vec<String>, Vec<u8>)>,
 }
 
 impl Desk {
@@ -250,13 +252,13 @@ impl Handler for Clerk {
         self.unless_paused(answer)
     }
 
-    fn data_start(&mut self, _domain: &str, _from: &str, _is8bit: bool, to: &[String]) -> Response {
-        self.arriving = Some((to.to_vec(), Vec::new()));
+    fn data_start(&mut self, _domain: &str, from: &str, _is8bit: bool, to: &[String]) -> Response {
+        self.arriving = Some((from.to_owned(), to.to_vec(), Vec::new()));
         self.unless_paused(response::OK)
     }
 
     fn data(&mut self, line: &[u8]) -> io::Result<()> {
-        if let Some((_, raw)) = &mut self.arriving {
+        if let Some((_, _, raw)) = &mut self.arriving {
             raw.extend_from_slice(line);
         }
         Ok(())
@@ -264,8 +266,12 @@ impl Handler for Clerk {
 
     fn data_end(&mut self) -> Response {
         let answer = self.unless_paused(response::OK);
-        if let Some((to, raw)) = self.arriving.take().filter(|_| !answer.is_error) {
-            self.desk.mails.lock().push(Mail { to, raw: raw.into() });
+        if let Some((from, to, raw)) = self.arriving.take().filter(|_| !answer.is_error) {
+            self.desk.mails.lock().push(Mail {
+                from,
+                to,
+                raw: raw.into(),
+            });
         }
         answer
     }

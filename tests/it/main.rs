@@ -27,6 +27,7 @@ mod custody;
 mod hostile;
 mod http;
 mod identity;
+mod inbound;
 mod incidents;
 mod isolation;
 mod limits;

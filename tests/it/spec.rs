@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use allclear::db::Scope;
 use allclear::identity::rights::OPEN;
+use allclear::mail::{Delivery, DeliveryKind, Priority, Recipient};
 use allclear::problem::Code;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -301,6 +303,7 @@ pub struct Cast {
     session: String,
     provider: String,
     calendar: String,
+    suppression: String,
     /// What stands for the ids below a queue.
     roster: Vec<(&'static str, String)>,
 }
@@ -338,6 +341,29 @@ async fn roster(stage: &Stage, queue: &Value, ben: &User) -> Vec<(&'static str, 
         ids.push((name, text(&first["id"])));
     }
     ids
+}
+
+/// Two addresses of a tenant that take no mail; the first one's id.
+pub async fn suppressed(desk: &TestDesk, tenant: String) -> String {
+    let now = desk.clock.now().into();
+    let (tenant, event) = (tenant.parse().unwrap(), allclear::db::Id::at(now));
+    let make = desk.running().db.write(Scope::of_system(), move |conn| {
+        for name in ["gone", "left"] {
+            let to = Recipient {
+                tenant_id: tenant,
+                email: format!("{name}@contoso.example"),
+                name: name.to_owned(),
+                locale: "en".to_owned(),
+                time_zone: "UTC".to_owned(),
+            };
+            let row = Delivery::new(event, DeliveryKind::RequestReceived, to, Priority::Request, now);
+            allclear::mail::suppressions::suppress(conn, &row, "550 no such user", now)?;
+        }
+        Ok(())
+    });
+    make.await.unwrap();
+    let list = desk.operator.get("/v1/suppressions").await.ok();
+    text(&list["items"][0]["id"])
 }
 
 fn desk_operator_without_session(desk: &TestDesk) -> User {
@@ -471,6 +497,7 @@ impl Cast {
         let sessions = desk.operator.all("/v1/me/sessions").await;
         let broadcasts = marta.get(&format!("{path}/broadcasts")).await.ok();
         let deliveries = desk.operator.get("/v1/deliveries").await.ok();
+        let suppression = suppressed(desk, text(&stage.contoso["id"])).await;
         let incident = marta.get(&path).await.ok();
         let request = ada.get(&of_request).await.ok();
         stage.desk.leave_undrained();
@@ -482,6 +509,7 @@ impl Cast {
             session: text(&sessions[1]["id"]),
             provider: text(&provider["id"]),
             calendar: text(&calendar["id"]),
+            suppression,
             broadcast: text(&broadcasts["items"][0]["id"]),
             delivery: text(&deliveries["items"][0]["id"]),
             stage,
@@ -518,6 +546,7 @@ impl Cast {
             ("/v1/identity-providers/", self.provider.clone()),
             ("/v1/auth/sso/", self.provider.clone()),
             ("/v1/calendars/", self.calendar.clone()),
+            ("/v1/suppressions/", self.suppression.clone()),
             ("/v1/sla-policies/versions/", "1".to_owned()),
         ];
         let mut found = ids.into_iter().filter(|(begin, _)| template.starts_with(begin));

@@ -300,6 +300,11 @@ mod tests {
             "idempotency_keys",
             "answers that are kept for a day, of calls whose effect is in the files",
         ),
+        ("request_replies", "which mails became the comments in the files"),
+        (
+            "suppressions",
+            "addresses whose mail came back, as the deliveries in the files say",
+        ),
         ("mailed_tokens", "secrets of links that were mailed"),
         ("refresh_tokens", "secrets of sessions"),
         ("sla_intervals", "how the deadlines in the files were worked out"),

@@ -12,7 +12,7 @@ use crate::db::{Connection, IncidentId, Moment};
 use crate::incidents;
 use crate::journal::Event;
 use crate::mail::{Content, Delivery, DeliveryKind};
-use crate::notify::own_mail;
+use crate::notify::{own_mail, suppression_mail};
 use crate::problem::Problem;
 use crate::requests::PersonView;
 use crate::requests::hand_overs::HandOverView;
@@ -23,6 +23,7 @@ impl Messages {
     pub(super) fn desk_mail(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {
         match delivery.kind {
             DeliveryKind::PromiseWarned | DeliveryKind::PromiseMissed => self.promise_mail(conn, delivery),
+            DeliveryKind::AddressSuppressed => self.suppression_mail(conn, delivery),
             DeliveryKind::ShiftHandedOver => self.hand_over_mail(conn, delivery),
             _ => self.clock_mail(conn, delivery),
         }
@@ -72,6 +73,27 @@ impl Messages {
             facts: facts.facts,
         };
         self.content(delivery, Words::Desk(words), thread_of(&incident))
+    }
+
+    fn suppression_mail(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {
+        let event = own_mail::event_of(conn, delivery)?.ok_or_else(|| Problem::not_found("event"))?;
+        let mut facts = Facts::of(self.language(delivery), &delivery.time_zone);
+        let said = event.data.0.pointer("/to/said").and_then(Value::as_str);
+        facts.add("said", said.unwrap_or_default());
+        facts.add_time("since", Some(event.at));
+        let mut frame = self.frame(delivery);
+        frame.link = Some(format!("{}/v1/suppressions", self.public_url));
+        let words = DeskWords {
+            frame,
+            reference: None,
+            title: cleaned(suppression_mail::address(&event)),
+            facts: facts.facts,
+        };
+        self.content(
+            delivery,
+            Words::Desk(words),
+            format!("suppression.{}", event.subject_id),
+        )
     }
 
     fn hand_over_mail(&self, conn: &mut Connection, delivery: &Delivery) -> Result<Content, Problem> {

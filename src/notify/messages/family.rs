@@ -44,7 +44,8 @@ impl Family {
             | DeliveryKind::RequestEscalated
             | DeliveryKind::PromiseWarned
             | DeliveryKind::PromiseMissed
-            | DeliveryKind::ShiftHandedOver => Self::Desk,
+            | DeliveryKind::ShiftHandedOver
+            | DeliveryKind::AddressSuppressed => Self::Desk,
             DeliveryKind::Unknown => return None,
         })
     }

@@ -23,6 +23,7 @@ pub use templates::{Templates, Written};
 
 use crate::db::Connection;
 use crate::identity::keys::Secret;
+use crate::mail::inbound::quote;
 use crate::mail::unsubscribe::{Links, What, Wish};
 use crate::mail::{Content, Delivery, DeliveryKind, List, Render};
 use crate::problem::Problem;
@@ -37,6 +38,8 @@ pub struct Messages {
     public_url: String,
     seal: Secret,
     unsubscribe: Links,
+    /// Whether answers come in.
+    is_answered: bool,
     templates: Arc<Templates>,
 }
 
@@ -49,9 +52,15 @@ impl Render for Messages {
 }
 
 impl Messages {
-    /// With links to this address; `seal` makes the tokens in some of them.
-    pub fn new(public_url: &str, seal: Secret, templates: Templates) -> Result<Self, Problem> {
+    /// With links to this address; `seal` makes the tokens in some of them. Where answers come in, the mail asks for them.
+    pub fn new(
+        public_url: &str,
+        seal: Secret,
+        templates: Templates,
+        is_answered: bool,
+    ) -> Result<Self, Problem> {
         Ok(Self {
+            is_answered,
             public_url: public_url.to_owned(),
             unsubscribe: Links::new(&seal, public_url)?,
             seal,
@@ -99,7 +108,12 @@ impl Messages {
 
     /// What every mail begins with.
     fn frame(&self, delivery: &Delivery) -> Frame {
-        Frame::new(delivery.kind, self.language(delivery), &delivery.name)
+        let language = self.language(delivery);
+        let asks = self.is_answered && delivery.kind.is_answered();
+        Frame {
+            answer_above: asks.then(|| quote::mark(&language.word("say", "answer_above"))),
+            ..Frame::new(delivery.kind, language, &delivery.name)
+        }
     }
 
     /// How somebody gets no more of what they did not ask for.

@@ -9,6 +9,7 @@ use super::words::{
 };
 use crate::db::Moment;
 use crate::mail::DeliveryKind;
+use crate::mail::inbound::quote;
 
 /// Whose links are in a sample.
 const DESK: &str = "https://desk.example";
@@ -27,6 +28,7 @@ pub fn of(kind: DeliveryKind, language: &Language, zone: &str) -> Option<Words> 
             Words::Status(status(frame, language, &at))
         }
         Family::Request => {
+            frame.answer_above = Some(quote::mark(&language.word("say", "answer_above")));
             if kind == DeliveryKind::WatcherAdded {
                 frame.unsubscribe = Some(way("request", language));
             }

@@ -28,6 +28,8 @@ pub struct Frame {
     pub link: Option<String>,
     /// How to get no more of these.
     pub unsubscribe: Option<Way>,
+    /// The line above which an answer is written; none in mail that is not answered.
+    pub answer_above: Option<String>,
 }
 
 /// A link with its words.
@@ -52,6 +54,7 @@ impl Frame {
             name: typed::greeted(name),
             link: None,
             unsubscribe: None,
+            answer_above: None,
         }
     }
 }
@@ -67,7 +70,8 @@ fn tone(kind: DeliveryKind) -> (&'static str, &'static str) {
         | DeliveryKind::SlaBreached
         | DeliveryKind::RequestEscalated
         | DeliveryKind::PromiseWarned
-        | DeliveryKind::PromiseMissed => ("trouble", "#96560a"),
+        | DeliveryKind::PromiseMissed
+        | DeliveryKind::AddressSuppressed => ("trouble", "#96560a"),
         DeliveryKind::IncidentResolved
         | DeliveryKind::IncidentFalsePositive
         | DeliveryKind::RequestResolved => ("over", "#1b7a3c"),
