@@ -20,7 +20,7 @@ PATIENCE = 600
 def program():
     """The one that ALLCLEAR_BIN names, or the release build, which is made."""
     if os.environ.get("ALLCLEAR_BIN"):
-        return os.environ["ALLCLEAR_BIN"]
+        return os.path.abspath(os.environ["ALLCLEAR_BIN"])
     top = HERE.parent
     subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", "--bin", "allclear"], cwd=top, check=True)
     return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", top / "target")) / "release" / "allclear")
