@@ -20,7 +20,7 @@ use crate::identity::keys::Keys;
 use crate::identity::{attempts, mailed, refusals, session};
 use crate::journal::{self, ChainKey, Reader};
 use crate::mail::{self, Dispatcher, Priority, Step};
-use crate::notify::{audience, cascade, own_mail};
+use crate::notify::{audience, cascade, digests, own_mail};
 use crate::problem::Problem;
 use crate::requests::hand_overs::digest;
 use crate::requests::line::board::Board;
@@ -41,6 +41,8 @@ const SEALED_AT_ONCE: usize = 50;
 const TIME: Duration = Duration::from_millis(500);
 /// How many transactions of marks make a step.
 const MARKED_AT_ONCE: usize = 20;
+/// How many transactions of digests make a step.
+const DIGESTED_AT_ONCE: usize = 20;
 /// How many transactions of withdrawals make a step.
 const WITHDRAWN_AT_ONCE: usize = 20;
 /// How often what has grown old is swept up.
@@ -154,8 +156,8 @@ impl Worker {
         Ok(Step::Worked)
     }
 
-    /// What is due: clocks follow other terms, warnings and breaches are made, promises of updates run out. In a loop of
-    /// its own, which waits for no mail: whoever is warned has little time left.
+    /// What is due: clocks follow other terms, warnings and breaches are made, promises of updates run out, digests are
+    /// made. In a loop of its own, which waits for no mail: whoever is warned has little time left.
     pub async fn keep_time(&self) -> Result<Step, Problem> {
         let now = self.now();
         let due = self
@@ -179,6 +181,9 @@ impl Worker {
                     .await,
             );
         }
+        if due.digests {
+            steps.push(self.make_digests(now).await);
+        }
         turns(steps)
     }
 
@@ -190,6 +195,19 @@ impl Worker {
                 requests::sla::mark(conn, || clock.now().into())
             });
             if marked.await? == Step::Idle {
+                break;
+            }
+        }
+        Ok(Step::Worked)
+    }
+
+    /// Makes the digests that are due. Many: they are due at the same minute of a morning.
+    async fn make_digests(&self, now: Moment) -> Result<Step, Problem> {
+        for _ in 0..DIGESTED_AT_ONCE {
+            let made = self
+                .db
+                .write(Scope::of_system(), move |conn| digests::step(conn, now));
+            if made.await? == Step::Idle {
                 break;
             }
         }
@@ -411,6 +429,7 @@ struct Due {
     stale_clocks: bool,
     marks: bool,
     promises: bool,
+    digests: bool,
 }
 
 impl Due {
@@ -419,6 +438,7 @@ impl Due {
             stale_clocks: requests::sla::any_stale(conn)?,
             marks: requests::sla::any_due(conn, now)?,
             promises: incidents::promise::any_due(conn, now)?,
+            digests: digests::any_due(conn, now)?,
         })
     }
 }

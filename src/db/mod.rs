@@ -13,6 +13,7 @@ pub mod lock;
 pub mod migrations;
 mod moment;
 pub mod noun;
+mod pair;
 pub mod schema;
 mod scope;
 mod wall;
@@ -36,6 +37,7 @@ pub use id::Id;
 pub use links::{Link, save_links};
 pub use moment::Moment;
 pub use noun::*;
+pub(crate) use pair::pair;
 pub use scope::Scope;
 
 use crate::problem::{Code, Problem, Retry};

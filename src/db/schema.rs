@@ -252,6 +252,7 @@ diesel::table! {
         sent_at -> Nullable<Instant>,
         reason -> Nullable<Text>,
         delays -> Integer,
+        carried_by -> Nullable<Uuid>,
     }
 }
 
@@ -902,6 +903,8 @@ diesel::table! {
         reported -> Bool,
         version -> Integer,
         updated_at -> Instant,
+        digest -> Bool,
+        digest_due_at -> Nullable<Instant>,
     }
 }
 

@@ -131,14 +131,14 @@ async fn answer(
     Ok(finished(done.into_response(response), id))
 }
 
-/// An error that somebody else wrote, and not as a problem.
+/// An error that somebody else wrote: neither a problem nor a page.
 fn is_foreign_error(response: &HttpResponse) -> bool {
     let status = response.status();
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
-    (status.is_client_error() || status.is_server_error()) && !is_problem
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+        let ours = [&b"application/problem+json"[..], b"text/html"];
+        ours.iter().any(|kind| value.as_bytes().starts_with(kind))
+    });
+    (status.is_client_error() || status.is_server_error()) && !is_ours
 }
 
 fn foreign(status: StatusCode) -> Problem {

@@ -60,32 +60,17 @@ pub fn pass(
     cap: Option<usize>,
     now: Moment,
 ) -> Result<Vec<Due>, Problem> {
-    let unasked: Vec<&Due> = due.iter().filter(|row| is_unasked(row)).collect();
-    let bounced = suppressions::store::among(conn, &due)?;
-    if unasked.is_empty() && bounced.is_empty() {
-        return Ok(due);
-    }
-    let mut known = Known::read(conn, &unasked, cap, now)?;
+    let mut known = Known::read(conn, &due, cap, now)?;
     let mut kept: HashMap<Reason, Vec<DeliveryId>> = HashMap::new();
-    due.retain(|row| {
-        let is_unasked = is_unasked(row);
-        let asked = if is_unasked {
-            known.facts(row)
-        } else {
-            Facts::default()
-        };
-        let facts = Facts {
-            has_bounced: bounced.contains(&(row.tenant_id, row.recipient.clone())),
-            ..asked
-        };
-        if let Some(reason) = reason(facts, cap) {
+    due.retain(|row| match reason(known.facts(row), cap) {
+        Some(reason) => {
             kept.entry(reason).or_default().push(row.id);
-            return false;
+            false
         }
-        if is_unasked {
+        None => {
             known.count(row);
+            true
         }
-        true
     });
     for (reason, ids) in kept {
         let pending = deliveries::table
@@ -112,65 +97,83 @@ fn is_end(row: &Due) -> bool {
     row.kind().is_some_and(DeliveryKind::is_end)
 }
 
-/// What is known of the recipients of a batch.
+/// What is known of the recipients of a batch: whether mail came back from them, and the rest of those who have not asked.
+#[derive(Default)]
 struct Known {
+    bounced: HashSet<(TenantId, String)>,
     opt_outs: Standing,
-    /// The tenants' own people, and whether their accounts are disabled.
+    /// To which tenants people belong, and whether their accounts are disabled.
     own: HashMap<(TenantId, String), bool>,
     told: HashSet<(TenantId, IncidentId, String)>,
     lately: HashMap<String, usize>,
 }
 
 impl Known {
-    fn read(conn: &mut Connection, rows: &[&Due], cap: Option<usize>, now: Moment) -> Result<Self, Problem> {
-        let mut tenants: Vec<TenantId> = rows.iter().map(|row| row.tenant_id).collect();
-        tenants.sort_unstable();
-        tenants.dedup();
-        let mut recipients: Vec<&str> = rows.iter().map(|row| row.recipient.as_str()).collect();
-        recipients.sort_unstable();
-        recipients.dedup();
-        let incidents: BTreeSet<IncidentId> = rows.iter().filter_map(|row| row.incident_id).collect();
-        let incidents: Vec<IncidentId> = incidents.into_iter().collect();
+    fn read(conn: &mut Connection, rows: &[Due], cap: Option<usize>, now: Moment) -> Result<Self, Problem> {
         let mut known = Self {
-            opt_outs: Standing::read(conn, &tenants, &recipients, &incidents)?,
-            own: own(conn, &recipients)?,
-            told: HashSet::new(),
-            lately: HashMap::new(),
+            bounced: suppressions::store::among(conn, &recipients(rows.iter()))?,
+            ..Self::default()
         };
+        let unasked: Vec<&Due> = rows.iter().filter(|row| is_unasked(row)).collect();
+        if unasked.is_empty() {
+            return Ok(known);
+        }
+        let recipients = recipients(unasked.iter().copied());
+        let tenants: BTreeSet<TenantId> = unasked.iter().map(|row| row.tenant_id).collect();
+        let tenants: Vec<TenantId> = tenants.into_iter().collect();
+        let incidents: BTreeSet<IncidentId> = unasked.iter().filter_map(|row| row.incident_id).collect();
+        let incidents: Vec<IncidentId> = incidents.into_iter().collect();
+        known.opt_outs = Standing::read(conn, &tenants, &recipients, &incidents)?;
+        known.own = own(conn, &recipients)?;
         if cap.is_some() {
             // Both lanes count, one after the other.
             lock::exclusive(conn, lock::Key::named("the daily cap of mail"))?;
-            known.told = told_of_ends(conn, rows, &tenants, &recipients)?;
+            known.told = told_of_ends(conn, &unasked, &tenants, &recipients)?;
             known.lately = lately(conn, &recipients, now)?;
         }
         Ok(known)
     }
 
     fn facts(&self, row: &Due) -> Facts {
+        let whose = (row.tenant_id, row.recipient.clone());
+        let has_bounced = self.bounced.contains(&whose);
+        if !is_unasked(row) {
+            return Facts {
+                has_bounced,
+                ..Facts::default()
+            };
+        }
         let about = About {
             incident: row.incident_id,
             request: row.request_id,
         };
-        let whose = (row.tenant_id, row.recipient.clone());
         let own = self.own.get(&whose).copied();
         let was_told = |incident| {
             self.told
                 .contains(&(row.tenant_id, incident, row.recipient.clone()))
         };
         Facts {
+            has_bounced,
             is_opted_out: self.opt_outs.holds(row.tenant_id, &row.recipient, about),
             is_disabled: own == Some(true),
             is_own: own.is_some(),
             is_owed: is_end(row) && row.incident_id.is_some_and(was_told),
             lately: self.lately.get(&row.recipient).copied().unwrap_or(0),
-            ..Facts::default()
         }
     }
 
     /// One more leaves.
     fn count(&mut self, row: &Due) {
-        *self.lately.entry(row.recipient.clone()).or_default() += 1;
+        if is_unasked(row) {
+            *self.lately.entry(row.recipient.clone()).or_default() += 1;
+        }
     }
+}
+
+/// The addresses of messages, each once.
+fn recipients<'a>(rows: impl Iterator<Item = &'a Due>) -> Vec<&'a str> {
+    let each: BTreeSet<&str> = rows.map(|row| row.recipient.as_str()).collect();
+    each.into_iter().collect()
 }
 
 /// To which tenants these belong, and whether the account is disabled. Who was only asked does not.

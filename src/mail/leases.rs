@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
+use super::carried;
 use super::due::Due;
 use super::gate;
 use super::model::{Delivery, DeliveryState, Priority};
@@ -104,6 +105,7 @@ pub fn take(
         due.retain(|row| own.contains(&row.id));
     }
     told::tell(conn, &due, now)?;
+    carried::go_with(conn, &due)?;
     Ok(due.iter().map(Due::address).collect())
 }
 

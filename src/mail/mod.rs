@@ -5,6 +5,7 @@ pub mod api;
 pub mod backoff;
 pub mod bounces;
 pub mod broadcasts;
+pub mod carried;
 pub mod custody;
 pub mod dispatch;
 pub mod dkim;

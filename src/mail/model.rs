@@ -85,6 +85,7 @@ text_enum! {
         RequestCommented = "request_commented",
         RequestResolved = "request_resolved",
         WatcherAdded = "watcher_added",
+        Digest = "digest",
         UrgentRequest = "urgent_request",
         SlaWarned = "sla_warned",
         SlaBreached = "sla_breached",
@@ -114,6 +115,7 @@ impl DeliveryKind {
         Self::IncidentDuplicate,
         Self::IncidentReported,
         Self::WatcherAdded,
+        Self::Digest,
     ];
 
     /// Whether it tells that an incident is over.
@@ -122,6 +124,11 @@ impl DeliveryKind {
             self,
             Self::IncidentResolved | Self::IncidentFalsePositive | Self::IncidentDuplicate
         )
+    }
+
+    /// Whether it tells that an incident is over, or begins again.
+    pub fn is_turn(self) -> bool {
+        self.is_end() || self == Self::IncidentReopened
     }
 
     /// Whether an answer to it is a comment on its request.
@@ -167,6 +174,8 @@ text_enum! {
         Cancelled = "cancelled",
         /// Its recipient hears of other events only.
         Unwanted = "unwanted",
+        /// Its recipient gets updates together: the mail of another event says it.
+        Digest = "digest",
         /// The address got as many mails today as it may, from whomever.
         DailyCap = "daily_cap",
         /// Its recipient wants no such mail.
@@ -368,6 +377,8 @@ pub struct Delivery {
     pub reason: Option<Reason>,
     /// How often a mail server further on has said that it is late.
     pub delays: i32,
+    /// The event whose mail to the same recipient says it, where it was kept for that.
+    pub carried_by: Option<EventId>,
 }
 
 impl Delivery {
@@ -401,6 +412,7 @@ impl Delivery {
             sent_at: None,
             reason: None,
             delays: 0,
+            carried_by: None,
         }
     }
 

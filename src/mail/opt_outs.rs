@@ -146,6 +146,7 @@ fn is_there(
 }
 
 /// What some people want no more of, read together.
+#[derive(Default)]
 pub struct Standing {
     rows: HashSet<Place>,
     /// Duplicates, each with the incident that was asked about.

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::broadcasts;
+use super::carried::{self, Mail};
 use super::due::Due;
 use super::model::{
     Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryKind, DeliveryState, Reason, Recipient,
@@ -14,7 +16,7 @@ use super::model::{
 use super::store;
 use crate::db::schema::broadcasts as all_broadcasts;
 use crate::db::schema::{deliveries, incidents, told};
-use crate::db::{Connection, DeliveryId, EventId, IncidentId, Moment, TenantId, lock, on_each};
+use crate::db::{Connection, DeliveryId, EventId, IncidentId, Moment, TenantId, Uuid, lock, on_each, pair};
 use crate::problem::Problem;
 
 /// For so long after an end the metric asks who did not hear of it; `allclear doctor` asks of all ends.
@@ -74,13 +76,14 @@ pub fn tell(conn: &mut Connection, messages: &[Due], now: Moment) -> Result<(), 
     Ok(())
 }
 
-/// The incidents that messages name: their own, and the one that a duplicate goes on as.
+/// The incidents that messages name: their own, the one that a duplicate goes on as, and those of a digest.
 fn named<'a>(conn: &mut Connection, messages: &'a [Due]) -> Result<Vec<(IncidentId, &'a Due)>, Problem> {
     let own = messages
         .iter()
         .filter(|row| row.kind().is_some())
         .filter_map(|row| row.incident_id.map(|incident| (incident, row)));
     let mut named: Vec<(IncidentId, &Due)> = own.collect();
+    named.extend(of_digests(conn, messages)?);
     let of_duplicates: Vec<(IncidentId, &Due)> = named
         .iter()
         .filter(|(_, row)| row.kind() == Some(DeliveryKind::IncidentDuplicate))
@@ -98,6 +101,26 @@ fn named<'a>(conn: &mut Connection, messages: &'a [Due]) -> Result<Vec<(Incident
         let other = goes_on_as.iter().find(|(id, _)| *id == incident);
         named.extend(other.and_then(|(_, of)| *of).map(|of| (of, row)));
     }
+    Ok(named)
+}
+
+/// The incidents whose updates digests say.
+fn of_digests<'a>(conn: &mut Connection, messages: &'a [Due]) -> Result<Vec<(IncidentId, &'a Due)>, Problem> {
+    let digests: Vec<&Due> = messages
+        .iter()
+        .filter(|row| row.kind() == Some(DeliveryKind::Digest))
+        .collect();
+    if digests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mails: Vec<Mail<'_>> = digests.iter().map(|row| Mail::from(*row)).collect();
+    let mut named = Vec::new();
+    for said in carried::by(conn, &mails)? {
+        let digest = digests.iter().find(|row| said.is_in(Mail::from(**row)));
+        named.extend(said.incident_id.zip(digest.copied()));
+    }
+    named.sort_unstable_by_key(|(incident, row)| (*incident, row.id));
+    named.dedup_by_key(|(incident, row)| (*incident, row.id));
     Ok(named)
 }
 
@@ -197,11 +220,7 @@ pub fn of_incident(
         ))
         .into_boxed();
     if let Some((tenant, key)) = after {
-        query = query.filter(
-            told::tenant_id
-                .gt(tenant)
-                .or(told::tenant_id.eq(tenant).and(told::recipient.gt(key))),
-        );
+        query = query.filter(pair!("told.tenant_id", "told.recipient" > tenant: Uuid, key: Text));
     }
     let rows: Vec<(TenantId, String, String, String, String)> = query.load(conn)?;
     Ok(rows

@@ -66,6 +66,8 @@ pub struct DeliveryView {
     pub delays: i32,
     /// Why it is suppressed, if it is.
     pub reason: Option<Reason>,
+    /// The event whose mail says it instead, once there is one: of what was kept for a digest.
+    pub carried_by: Option<EventId>,
     /// When it was written down.
     pub created_at: Moment,
     /// When it was handed over.
@@ -97,6 +99,7 @@ impl From<Delivery> for DeliveryView {
             error: row.error,
             delays: row.delays,
             reason: row.reason,
+            carried_by: row.carried_by,
             created_at: row.created_at,
             sent_at: row.sent_at,
         }

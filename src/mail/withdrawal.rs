@@ -8,10 +8,12 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::Step;
+use super::carried::{self, Mail};
+use super::due::Due;
 use super::model::{BroadcastKind, BroadcastState, DeliveryState, Reason};
 use super::superseding;
 use crate::db::schema::{broadcasts, deliveries};
-use crate::db::{Connection, DeliveryId, EventId, IncidentId};
+use crate::db::{Connection, EventId, IncidentId};
 use crate::problem::Problem;
 
 /// Rows of one transaction: what SQLite's writer does in a few milliseconds.
@@ -56,14 +58,14 @@ pub fn next(conn: &mut Connection) -> Result<Option<(EventId, Reason)>, Problem>
 
 /// Withdraws the next of what is unsent of a broadcast. What has been leased meanwhile goes out.
 pub fn step(conn: &mut Connection, broadcast: EventId, reason: Reason) -> Result<Step, Problem> {
-    let ids: Vec<DeliveryId> = deliveries::table
+    let rows: Vec<Due> = deliveries::table
         .filter(deliveries::event_id.eq(broadcast))
         .filter(deliveries::state.eq(DeliveryState::Pending))
         .limit(CHUNK)
-        .select(deliveries::id)
+        .select(Due::as_select())
         .load(conn)?;
     let unsent = deliveries::table
-        .filter(deliveries::id.eq_any(&ids))
+        .filter(deliveries::id.eq_any(rows.iter().map(|row| row.id)))
         .filter(deliveries::state.eq(DeliveryState::Pending));
     diesel::update(unsent)
         .set((
@@ -71,5 +73,6 @@ pub fn step(conn: &mut Connection, broadcast: EventId, reason: Reason) -> Result
             deliveries::reason.eq(Some(reason)),
         ))
         .execute(conn)?;
-    Ok(if ids.is_empty() { Step::Idle } else { Step::Worked })
+    carried::let_go(conn, &rows.iter().map(Mail::from).collect::<Vec<_>>())?;
+    Ok(if rows.is_empty() { Step::Idle } else { Step::Worked })
 }

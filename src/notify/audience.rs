@@ -8,28 +8,29 @@
 //! What a later event stands for, or its recipient does not want to hear of, is written down all the same, as suppressed:
 //! so the ledger has everyone, and why.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
-use super::subscriptions;
+use super::digests;
+use super::subscriptions::{self, store::Said};
 use crate::db::schema::{
     deliveries, incident_regions, incident_services, people, request_watchers, service_requests,
     tenant_contacts, tenant_regions, tenant_services, tenants, told,
 };
-use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, lock};
+use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, Uuid, lock, pair};
 use crate::mail::opt_outs::{About, Standing};
 use crate::mail::{
-    self, Broadcast, BroadcastState, Delivery, DeliveryState, Phase, Place, Reason, Recipient, Step,
-    concerns_untold,
+    self, Broadcast, BroadcastKind, BroadcastState, Delivery, DeliveryState, Phase, Place, Reason, Recipient,
+    Step, concerns_untold,
 };
 use crate::problem::Problem;
 use crate::requests;
 
 /// Rows of one transaction: what SQLite's writer does in a few milliseconds.
-pub const CHUNK: usize = 250;
+pub const CHUNK: usize = 200;
 /// Rows that are counted at a time.
 const COUNTED: usize = 5_000;
 
@@ -48,7 +49,7 @@ impl mail::Audience for Everybody {
 
     fn sample(&self, conn: &mut Connection, broadcast: &Broadcast) -> Result<Option<Recipient>, Problem> {
         let mut first = None;
-        walk(conn, broadcast, 1, |found| {
+        walk(conn, broadcast, CHUNK, |found| {
             first = found.into_iter().next();
             first.is_none()
         })?;
@@ -71,10 +72,11 @@ fn walk(
 ) -> Result<(), Problem> {
     let mut place = broadcast.clone();
     while place.phase != Phase::Done {
-        let found = part(conn, &place, limit)?;
-        place.advance(found.last().map(|(place, _)| place.clone()), found.len(), limit);
-        let mut found: Vec<Recipient> = found.into_iter().map(|(_, to)| to).collect();
-        let unwilling = unwilling(conn, broadcast, &found)?;
+        let stretch = part(conn, &place, limit)?;
+        place.advance(stretch.last, stretch.looked_at, limit);
+        let mut found = stretch.found;
+        let said = subscriptions::store::said(conn, &found)?;
+        let unwilling = unwilling(conn, broadcast, &said)?;
         found.retain(|to| !unwilling.contains(&whose(to.clone())));
         leave_out(conn, broadcast.incident_id, &mut found)?;
         if !found.is_empty() && !go_on(found) {
@@ -109,25 +111,35 @@ pub fn step(conn: &mut Connection, id: EventId, grace: TimeDelta, now: Moment) -
     Ok(Step::Worked)
 }
 
-/// Writes down a chunk of the current part, and says how many rows it had.
+/// Writes down a chunk of the current part, and says how many rows it was found in.
 fn expand(
     conn: &mut Connection,
     broadcast: &mut Broadcast,
     is_overtaken: bool,
     now: Moment,
 ) -> Result<usize, Problem> {
-    let found = part(conn, broadcast, CHUNK)?;
-    let count = found.len();
-    let last = found.last().map(|(place, _)| place.clone());
-    let found: Vec<Recipient> = found.into_iter().map(|(_, to)| to).collect();
-    let unwilling = unwilling(conn, broadcast, &found)?;
+    let Stretch {
+        found,
+        last,
+        looked_at,
+    } = part(conn, broadcast, CHUNK)?;
+    let said = subscriptions::store::said(conn, &found)?;
+    let unwilling = unwilling(conn, broadcast, &said)?;
+    let keepers = match is_overtaken {
+        true => HashSet::new(),
+        false => keep(conn, broadcast.kind, &said, now)?,
+    };
     let message = |to: Recipient| {
-        let is_unwanted = unwilling.contains(&whose(to.clone()));
+        let whose = whose(to.clone());
         let row = broadcast.message(to, now);
-        match (is_unwanted, is_overtaken) {
-            (true, _) => row.suppressed(Reason::Unwanted),
-            (false, true) => row.suppressed(Reason::Superseded),
-            (false, false) => row,
+        if unwilling.contains(&whose) {
+            row.suppressed(Reason::Unwanted)
+        } else if is_overtaken {
+            row.suppressed(Reason::Superseded)
+        } else if keepers.contains(&whose) {
+            row.suppressed(Reason::Digest)
+        } else {
+            row
         }
     };
     let rows: Vec<Delivery> = found.into_iter().map(message).collect();
@@ -135,26 +147,39 @@ fn expand(
     broadcast.audience = broadcast
         .audience
         .saturating_add(i32::try_from(added).unwrap_or(i32::MAX));
-    broadcast.advance(last, count, CHUNK);
-    Ok(count)
+    broadcast.advance(last, looked_at, CHUNK);
+    Ok(looked_at)
 }
 
-/// Who of these does not want to hear of it.
+/// Who of those who have said what they want does not want to hear of it.
 fn unwilling(
     conn: &mut Connection,
     broadcast: &Broadcast,
-    found: &[Recipient],
+    said: &HashMap<(TenantId, String), Said>,
 ) -> Result<HashSet<(TenantId, String)>, Problem> {
     let kind = broadcast.kind;
-    let mut wishes = subscriptions::store::wishes(conn, found)?;
-    wishes.retain(|_, wishes| !wishes.include(kind, false));
-    if kind.reaches_told() && !wishes.is_empty() {
-        let tenants = wishes.keys().map(|(tenant, _)| *tenant).collect();
-        let emails = wishes.keys().map(|(_, email)| email.as_str()).collect();
+    let mut unwilling: HashMap<_, _> = said.iter().collect();
+    unwilling.retain(|_, said| !said.wishes.include(kind, false));
+    if kind.reaches_told() && !unwilling.is_empty() {
+        let tenants = unwilling.keys().map(|(tenant, _)| *tenant).collect();
+        let emails = unwilling.keys().map(|(_, email)| email.as_str()).collect();
         let told = mail::told::among(conn, broadcast.incident_id, (tenants, emails))?;
-        wishes.retain(|whose, wishes| !wishes.include(kind, told.contains(whose)));
+        unwilling.retain(|whose, said| !said.wishes.include(kind, told.contains(*whose)));
     }
-    Ok(wishes.into_keys().collect())
+    Ok(unwilling.into_keys().cloned().collect())
+}
+
+/// For whom of them it is kept for a digest.
+fn keep(
+    conn: &mut Connection,
+    kind: BroadcastKind,
+    said: &HashMap<(TenantId, String), Said>,
+    now: Moment,
+) -> Result<HashSet<(TenantId, String)>, Problem> {
+    let mut keepers: HashMap<_, _> = said.iter().collect();
+    keepers.retain(|_, said| said.wishes.keep(kind));
+    digests::expect(conn, keepers.values().copied(), now)?;
+    Ok(keepers.into_keys().cloned().collect())
 }
 
 /// Leaves out who gets no mail of the incident any more. What is written down is asked that as it leaves.
@@ -170,51 +195,62 @@ fn leave_out(conn: &mut Connection, incident: IncidentId, found: &mut Vec<Recipi
     Ok(())
 }
 
-/// The next rows of the current part.
-fn part(
-    conn: &mut Connection,
-    broadcast: &Broadcast,
-    limit: usize,
-) -> Result<Vec<(Place, Recipient)>, Problem> {
+/// A stretch of a part of an audience: who was found in it, and how far it goes.
+struct Stretch {
+    found: Vec<Recipient>,
+    last: Option<Place>,
+    looked_at: usize,
+}
+
+impl From<Vec<(Place, Recipient)>> for Stretch {
+    fn from(rows: Vec<(Place, Recipient)>) -> Self {
+        Self {
+            last: rows.last().map(|(place, _)| place.clone()),
+            looked_at: rows.len(),
+            found: rows.into_iter().map(|(_, to)| to).collect(),
+        }
+    }
+}
+
+/// The next stretch of the current part: at most `limit` rows are looked at.
+fn part(conn: &mut Connection, broadcast: &Broadcast, limit: usize) -> Result<Stretch, Problem> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let incident = broadcast.incident_id;
     let key = &broadcast.after_key;
     let after = broadcast.after_tenant;
-    match broadcast.phase {
+    let opening = match broadcast.phase {
+        Phase::Contacts | Phase::Subscribers if !concerns_untold(broadcast.kind) => {
+            mail::broadcasts::opening_of(conn, incident)?
+        }
+        _ => None,
+    };
+    let rows = match broadcast.phase {
         Phase::Requesters => {
             let after = after.zip(key.parse().ok());
-            let rows = requests::store::requesters(conn, incident, after, limit)?;
-            Ok(rows
-                .into_iter()
-                .map(|(id, to)| ((to.tenant_id, id.to_string()), to))
-                .collect())
+            let rows = requests::store::requesters(conn, incident, after, limit)?.into_iter();
+            rows.map(|(id, to)| ((to.tenant_id, id.to_string()), to))
+                .collect()
         }
-        Phase::Watchers => watchers(conn, incident, (after, key), limit),
-        Phase::Contacts => {
-            let opening = match concerns_untold(broadcast.kind) {
-                true => None,
-                false => mail::broadcasts::opening_of(conn, incident)?,
-            };
-            contacts(conn, incident, (after.zip(key.parse().ok()), opening), limit)
-        }
+        Phase::Watchers => watchers(conn, incident, (after, key), limit)?,
+        Phase::Contacts => contacts(conn, incident, (after.zip(key.parse().ok()), opening), limit)?,
         Phase::Subscribers => {
-            let opening = match concerns_untold(broadcast.kind) {
-                true => None,
-                false => mail::broadcasts::opening_of(conn, incident)?,
-            };
-            let after = after.zip(key.parse().ok());
-            subscriptions::store::subscribers(conn, incident, (after, opening), limit)
+            let looked_at = subscriptions::store::after(conn, after.zip(key.parse().ok()), limit)?;
+            return Ok(Stretch {
+                last: looked_at
+                    .last()
+                    .map(|(tenant, person)| (*tenant, person.to_string())),
+                looked_at: looked_at.len(),
+                found: subscriptions::store::subscribers(conn, incident, &looked_at, opening)?,
+            });
         }
         Phase::Told => {
-            let rows =
-                mail::told::of_incident(conn, incident, after.map(|tenant| (tenant, key.clone())), limit)?;
-            Ok(rows
-                .into_iter()
-                .map(|to| ((to.tenant_id, to.email.clone()), to))
-                .collect())
+            let after = after.map(|tenant| (tenant, key.clone()));
+            let rows = mail::told::of_incident(conn, incident, after, limit)?.into_iter();
+            rows.map(|to| ((to.tenant_id, to.email.clone()), to)).collect()
         }
-        Phase::Done => Ok(Vec::new()),
-    }
+        Phase::Done => Vec::new(),
+    };
+    Ok(rows.into())
 }
 
 /// Watchers of the incident's requests. The key is `request/address`. Who is a person has a name and a language;
@@ -235,8 +271,8 @@ fn watchers(
         .left_join(people::table.on(people::email.eq(request_watchers::email)))
         .filter(service_requests::incident_id.eq(incident))
         .order((
-            request_watchers::tenant_id,
-            request_watchers::request_id,
+            service_requests::tenant_id,
+            service_requests::id,
             request_watchers::email,
         ))
         .limit(limit)
@@ -254,16 +290,11 @@ fn watchers(
         .split_once('/')
         .and_then(|(id, email)| Some((id.parse::<RequestId>().ok()?, email.to_owned())));
     if let (Some(tenant), Some((request, email))) = (after, place) {
-        let later_request = request_watchers::request_id
-            .gt(request)
-            .or(request_watchers::request_id
-                .eq(request)
-                .and(request_watchers::email.gt(email)));
-        query = query.filter(
-            request_watchers::tenant_id
-                .gt(tenant)
-                .or(request_watchers::tenant_id.eq(tenant).and(later_request)),
-        );
+        let from = pair!("service_requests.tenant_id", "service_requests.id" >= tenant: Uuid, request: Uuid);
+        let is_later = service_requests::id
+            .ne(request)
+            .or(request_watchers::email.gt(email));
+        query = query.filter(from).filter(is_later);
     }
     type Row = (
         (TenantId, RequestId, String),
@@ -312,13 +343,8 @@ fn contacts(
         .select(crate::identity::Contact::as_select())
         .into_boxed();
     if let Some((tenant, id)) = after {
-        query = query.filter(
-            tenant_contacts::tenant_id
-                .gt(tenant)
-                .or(tenant_contacts::tenant_id
-                    .eq(tenant)
-                    .and(tenant_contacts::id.gt(id))),
-        );
+        query =
+            query.filter(pair!("tenant_contacts.tenant_id", "tenant_contacts.id" > tenant: Uuid, id: Uuid));
     }
     if let Some(opening) = opening {
         let heard = told::table

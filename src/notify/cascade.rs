@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::requests::{actions, store};
 
 /// Requests of one transaction: what SQLite's writer does in a few milliseconds.
-pub const CHUNK: i64 = 100;
+pub const CHUNK: i64 = 60;
 
 /// An incident whose requests have to follow it.
 pub fn next(conn: &mut Connection) -> Result<Option<IncidentId>, Problem> {

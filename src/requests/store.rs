@@ -13,7 +13,8 @@ use crate::db::schema::{
     shifts,
 };
 use crate::db::{
-    CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId, first, lock, on_each,
+    CommentId, Connection, IncidentId, Moment, PersonId, QueueId, RequestId, TenantId, Uuid, first, lock,
+    on_each, pair,
 };
 use crate::identity::{Caller, Reach, Right};
 use crate::incidents;
@@ -602,13 +603,8 @@ pub fn requesters(
         ))
         .into_boxed();
     if let Some((tenant, id)) = after {
-        query = query.filter(
-            service_requests::tenant_id
-                .gt(tenant)
-                .or(service_requests::tenant_id
-                    .eq(tenant)
-                    .and(service_requests::id.gt(id))),
-        );
+        query =
+            query.filter(pair!("service_requests.tenant_id", "service_requests.id" > tenant: Uuid, id: Uuid));
     }
     let rows: Vec<(TenantId, RequestId, String, String, String, String)> = query.load(conn)?;
     Ok(rows

@@ -8,9 +8,11 @@
 //! - `shift`: a repeating window in a time zone
 //! - `turn`: the weeks in which one of several teams works it
 //! - `roster`: who is on duty when, and when too few are
+//! - `daily`: what happens every day at the same time of the wall clock
 //! - `hours`: when time counts, and how much of it has been counted
 //! - `spelling`: how days, times and zones are written
 
+pub mod daily;
 mod hours;
 pub mod roster;
 mod shift;

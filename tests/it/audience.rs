@@ -483,6 +483,24 @@ async fn a_link_in_a_mail_unsubscribes_with_one_click_and_to_look_at_it_changes_
             assert_eq!(follow(desk, method, &wrong, "").await.0, 404, "{wrong}");
         }
     }
+    // Whoever reads pages gets one, in their language.
+    let cut_off = &one[..one.len() - 1];
+    for (link, languages, status, says) in [
+        (one.as_str(), "de-AT, en;q=0.5", 200, "lang=\"de\""),
+        (one.as_str(), "pt, fr;q=0.8, en;q=0.7", 200, "lang=\"fr\""),
+        (one.as_str(), "*", 200, "lang=\"en\""),
+        (cut_off, "ja", 404, "ページが見つかりません"),
+        (cut_off, "en", 404, "There is no such page"),
+    ] {
+        let call = desk
+            .stranger()
+            .call(Method::GET, link)
+            .header("accept-language", languages);
+        let answer = call.header("accept", "text/html,*/*;q=0.8").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{link}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains(says), "{languages}: {page}");
+    }
     healthy(desk);
 }
 
@@ -536,4 +554,124 @@ async fn an_address_that_somebody_listed_gets_so_many_mails_a_day_and_the_ends_t
             .count(),
         2
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_wait_for_the_morning_or_for_the_end_and_are_said_once() {
+    let mut stage = stage_with(None).await;
+    let vic = stage.desk.member("vic", "tenant_viewer", &stage.contoso).await;
+    let zone = json!({"time_zone": "America/New_York"});
+    vic.patch("/v1/me", zone).await.ok();
+    let daily = |topics: &[&str]| json!({"topics": topics, "subscriptions": [{}], "digest": true});
+    for (user, topics) in [
+        (&vic, &["updated"][..]),
+        (&stage.bob, &["opened", "updated", "ended"]),
+    ] {
+        user.put("/v1/me/notifications", daily(topics)).await.ok();
+    }
+    let incident = stage.incident().await;
+    let other = stage.incident().await;
+    stage.desk.drain().await;
+    let first = says(&stage, &incident, "updates").await;
+    says(&stage, &other, "updates").await;
+    // It is kept, and in nobody's hands; a process that ends now forgets nothing.
+    assert_eq!(got(&stage.desk, &vic.email), [""; 0]);
+    assert_eq!(
+        row(&stage.desk, &first["broadcast_id"], &vic.email).await,
+        kept_back("digest")
+    );
+    assert_eq!(row(&stage.desk, &first["broadcast_id"], CONTACT).await.0, "sent");
+    stage.desk.restart().await;
+    let desk = &stage.desk;
+    let (vic, bob, marta) = (
+        desk.again(&vic).await,
+        desk.again(&stage.bob).await,
+        desk.again(&stage.marta).await,
+    );
+    // Eight in New York is noon: the clock stands at 18:00 UTC.
+    desk.pass(TimeDelta::hours(17) + TimeDelta::minutes(59));
+    desk.drain().await;
+    assert_eq!(desk.mailbox.to(&vic.email).len(), 0);
+    desk.pass(TimeDelta::minutes(1));
+    // Whoever looks first makes it.
+    let worker = desk.running().worker.clone();
+    let (one, two) = tokio::join!(worker.react(), worker.react());
+    one.unwrap();
+    two.unwrap();
+    desk.drain().await;
+    let mails = desk.mailbox.to(&vic.email);
+    assert_eq!(mails.len(), 1, "both updates in one");
+    assert_eq!(mails[0].subject(), "What became known");
+    for part in [mails[0].text(), mails[0].html()] {
+        assert_eq!(part.matches("updates it is.").count(), 2, "{part}");
+        assert!(
+            part.contains(incident["id"].as_str().unwrap()) && part.contains("unsubscribe"),
+            "{part}"
+        );
+    }
+    // Bob got his at eight where he is.
+    let of_bob = desk.mailbox.to(&bob.email);
+    assert_eq!(of_bob.last().unwrap().subject(), "What became known");
+    // The digest named the incident, so its end is told; and it says what came meanwhile.
+    let say = async |call: &str, body: &str| {
+        let call = format!("{}/{call}", path(&incident));
+        marta.post(&call, json!({"body": body})).await.ok();
+        desk.drain().await;
+    };
+    say("updates", "Meanwhile it is known.").await;
+    say("resolve", "It is over.").await;
+    for user in [&vic, &bob] {
+        let mail = desk.mailbox.to(&user.email).pop().unwrap();
+        assert!(mail.subject().starts_with("[Resolved]"), "{}", mail.subject());
+        for part in [mail.text(), mail.html()] {
+            assert!(
+                part.contains("Meanwhile it is known.") && part.contains("It is over."),
+                "{part}"
+            );
+            assert!(!part.contains("updates it is."), "said once: {part}");
+        }
+    }
+    // Nothing is left for the next morning; what somebody has unsubscribed from is not said.
+    let call = format!("{}/updates", path(&other));
+    let last = marta.post(&call, json!({"body": "Not for Vic."})).await.ok();
+    desk.drain().await;
+    vic.delete(&format!("{}/subscription", path(&other)), json!({}))
+        .await
+        .nothing();
+    let before = desk.mailbox.to(&vic.email).len();
+    desk.pass(TimeDelta::days(2));
+    desk.drain().await;
+    assert_eq!(desk.mailbox.to(&vic.email).len(), before);
+    assert_eq!(
+        row(desk, &last["broadcast_id"], &vic.email).await,
+        kept_back("unsubscribed")
+    );
+    let said = desk.mailbox.to(&bob.email).pop().unwrap().text();
+    assert!(
+        said.contains("Not for Vic.") && !said.contains("Meanwhile"),
+        "{said}"
+    );
+    // An end that is overtaken takes nothing along: the reopening says it.
+    let call = |verb: &str| format!("{}/{verb}", path(&other));
+    marta
+        .post(&call("updates"), json!({"body": "For whatever follows."}))
+        .await
+        .ok();
+    desk.drain().await;
+    for verb in ["resolve", "reopen"] {
+        marta.post(&call(verb), json!({"body": verb})).await.ok();
+    }
+    desk.drain().await;
+    let reopened = desk.mailbox.to(&bob.email).pop().unwrap();
+    assert!(
+        reopened.subject().starts_with("[Reopened]"),
+        "{}",
+        reopened.subject()
+    );
+    assert!(
+        reopened.text().contains("For whatever follows."),
+        "{}",
+        reopened.text()
+    );
+    healthy(desk);
 }

@@ -36,6 +36,9 @@ CREATE TABLE opt_outs (
 );
 CREATE INDEX opt_outs_recipient ON opt_outs (recipient);
 
+-- Where the audience of an incident goes on.
+CREATE INDEX service_requests_audience ON service_requests (incident_id, tenant_id, id);
+
 -- What goes on as an incident.
 CREATE INDEX incidents_duplicate_of ON incidents (duplicate_of) WHERE duplicate_of IS NOT NULL;
 

@@ -23,6 +23,7 @@ DROP TABLE broadcasts_after;
 CREATE INDEX broadcasts_state ON broadcasts (state, id);
 DROP INDEX deliveries_recipient;
 DROP INDEX incidents_duplicate_of;
+DROP INDEX service_requests_audience;
 DROP TABLE opt_outs;
 DROP TABLE subscriptions;
 DROP TABLE notification_preferences;

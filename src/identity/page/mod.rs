@@ -27,11 +27,11 @@ pub async fn script() -> HttpResponse {
 }
 
 /// A page: nobody frames it, keeps it, or hears where its reader came from.
-pub fn page(body: &'static str) -> HttpResponse {
+pub fn page(body: impl Into<String>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header(("content-security-policy", POLICY))
         .insert_header(("referrer-policy", "no-referrer"))
         .insert_header(("cache-control", "no-store"))
-        .body(body)
+        .body(body.into())
 }

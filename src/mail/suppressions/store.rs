@@ -7,7 +7,6 @@ use diesel::prelude::*;
 use super::Suppression;
 use crate::db::schema::suppressions;
 use crate::db::{Connection, Scope, SuppressionId, TenantId, on_each};
-use crate::mail::due::Due;
 use crate::problem::Problem;
 
 /// Writes one down; `false` where the address takes no mail already.
@@ -71,13 +70,10 @@ pub fn remove(conn: &mut Connection, row: &Suppression) -> Result<bool, Problem>
     Ok(diesel::delete(row).execute(conn)? == 1)
 }
 
-/// The addresses, with their tenants, of those messages that are due and go where nothing is sent any more.
-pub fn among(conn: &mut Connection, due: &[Due]) -> Result<HashSet<(TenantId, String)>, Problem> {
-    let mut addresses: Vec<&str> = due.iter().map(|row| row.recipient.as_str()).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
+/// Those of these addresses that take no mail, and whose.
+pub fn among(conn: &mut Connection, addresses: &[&str]) -> Result<HashSet<(TenantId, String)>, Problem> {
     let found = suppressions::table
-        .filter(suppressions::address.eq_any(addresses))
+        .filter(suppressions::address.eq_any(addresses.to_vec()))
         .select((suppressions::tenant_id, suppressions::address))
         .load(conn)?;
     Ok(found.into_iter().collect())

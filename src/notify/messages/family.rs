@@ -11,13 +11,21 @@ pub enum Family {
     Request,
     /// About somebody's account.
     Account,
+    /// Updates of a day, about any incidents.
+    Digest,
     /// To the desk itself.
     Desk,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 4] = [Self::Status, Self::Request, Self::Account, Self::Desk];
+    pub const ALL: [Self; 5] = [
+        Self::Status,
+        Self::Request,
+        Self::Account,
+        Self::Digest,
+        Self::Desk,
+    ];
 
     /// Which one makes mail of a kind.
     pub fn of(kind: DeliveryKind) -> Option<Self> {
@@ -38,6 +46,7 @@ impl Family {
             | DeliveryKind::PasswordChanged
             | DeliveryKind::SecondFactorAdded
             | DeliveryKind::SecondFactorRemoved => Self::Account,
+            DeliveryKind::Digest => Self::Digest,
             DeliveryKind::UrgentRequest
             | DeliveryKind::SlaWarned
             | DeliveryKind::SlaBreached
@@ -56,6 +65,7 @@ impl Family {
             Self::Status => "status",
             Self::Request => "request",
             Self::Account => "account",
+            Self::Digest => "digest",
             Self::Desk => "desk",
         }
     }

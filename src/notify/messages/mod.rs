@@ -5,9 +5,11 @@
 
 mod account;
 mod desk;
+mod digest;
 mod family;
 mod folder;
 mod mistakes;
+mod pages;
 mod phrases;
 mod request;
 mod samples;
@@ -19,6 +21,7 @@ mod words;
 use std::sync::Arc;
 
 pub use mistakes::BadTemplates;
+pub use pages::Page;
 pub use templates::{Templates, Written};
 
 use crate::db::Connection;
@@ -96,6 +99,7 @@ impl Messages {
             Some(Family::Status) => self.status_mail(conn, shared, delivery),
             Some(Family::Request) => self.request_mail(conn, delivery),
             Some(Family::Account) => self.account_mail(conn, delivery),
+            Some(Family::Digest) => self.digest_mail(conn, shared, delivery),
             Some(Family::Desk) => self.desk_mail(conn, delivery),
             None => Err(Problem::internal("there are no words for a message of this kind")),
         }
@@ -120,7 +124,8 @@ impl Messages {
     fn way_out(&self, delivery: &Delivery, what: What) -> Option<Way> {
         let phrase = match what {
             What::Request(_) => "request",
-            What::Incident(_) | What::Everything => "incident",
+            What::Incident(_) => "incident",
+            What::Everything => "everything",
         };
         Some(Way {
             label: self.language(delivery).word("unsubscribe", phrase),

@@ -214,6 +214,15 @@ impl Languages {
         self.others.iter().find(spoken).unwrap_or(&self.english)
     }
 
+    /// The language of the first of these locales that there is one of.
+    pub fn first_of(&self, locales: &[String]) -> &Arc<Language> {
+        let found = locales.iter().find_map(|locale| {
+            let tag = locale.split(['-', '_']).next()?;
+            self.all().find(|language| language.tag.eq_ignore_ascii_case(tag))
+        });
+        found.unwrap_or(&self.english)
+    }
+
     /// Every language, English first.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Language>> {
         std::iter::once(&self.english).chain(&self.others)
@@ -328,6 +337,21 @@ mod tests {
             ("", "en"),
         ] {
             assert_eq!(templates.languages().of(locale).tag, tag, "{locale}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_in_the_first_language_that_is_asked_for_and_there_is() {
+        let templates = Templates::load(None).unwrap();
+        for (asked, tag) in [
+            (&["fr-CA", "de"][..], "fr"),
+            (&["pt-BR", "es"], "es"),
+            (&["pt", "en-GB", "ja"], "en"),
+            (&["pt"], "en"),
+            (&[], "en"),
+        ] {
+            let asked: Vec<String> = asked.iter().map(|tag| (*tag).to_owned()).collect();
+            assert_eq!(templates.languages().first_of(&asked).tag, tag, "{asked:?}");
         }
     }
 

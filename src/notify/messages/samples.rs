@@ -5,7 +5,8 @@ use chrono::{DateTime, TimeDelta};
 use super::family::Family;
 use super::phrases::Language;
 use super::words::{
-    AccountWords, DeskWords, Fact, Frame, GoesOn, Line, RequestWords, StatusWords, Way, Words,
+    AccountWords, DeskWords, DigestWords, Earlier, Fact, Frame, GoesOn, Line, News, RequestWords,
+    StatusWords, Way, Words,
 };
 use crate::db::Moment;
 use crate::mail::DeliveryKind;
@@ -44,6 +45,11 @@ pub fn of(kind: DeliveryKind, language: &Language, zone: &str) -> Option<Words> 
                 at: at(12),
             })
         }
+        Family::Digest => {
+            frame.link = None;
+            frame.unsubscribe = Some(way("everything", language));
+            Words::Digest(digest(frame, language, &at))
+        }
         Family::Desk => Words::Desk(desk(frame, language, &at)),
     })
 }
@@ -56,6 +62,9 @@ pub fn full(family: Family, language: &Language) -> Words {
         Words::Status(status) => Words::Status(StatusWords {
             next_update_by: Some(status.at.clone()),
             goes_on_as: Some(other()),
+            earlier: vec![earlier(language, 40, &|minutes| {
+                language.time(began().plus(TimeDelta::minutes(minutes)), "UTC")
+            })],
             ..status
         }),
         words => words,
@@ -71,6 +80,7 @@ pub fn bare(family: Family, language: &Language) -> Words {
             resolved_at: None,
             next_update_by: None,
             goes_on_as: None,
+            earlier: Vec::new(),
             requests: Vec::new(),
             more: 0,
             ..status(frame, language, &at)
@@ -84,6 +94,11 @@ pub fn bare(family: Family, language: &Language) -> Words {
             frame,
             said: String::new(),
             at: at(12),
+        }),
+        Family::Digest => Words::Digest(DigestWords {
+            incidents: Vec::new(),
+            more: 0,
+            ..digest(frame, language, &at)
         }),
         Family::Desk => Words::Desk(DeskWords {
             reference: None,
@@ -99,6 +114,7 @@ fn kind(family: Family) -> DeliveryKind {
         Family::Status => DeliveryKind::IncidentResolved,
         Family::Request => DeliveryKind::WatcherAdded,
         Family::Account => DeliveryKind::Invitation,
+        Family::Digest => DeliveryKind::Digest,
         Family::Desk => DeliveryKind::SlaWarned,
     }
 }
@@ -160,11 +176,40 @@ fn status(frame: Frame, language: &Language, at: &dyn Fn(i64) -> String) -> Stat
         at: at(97),
         next_update_by: is_active.then(|| at(157)),
         goes_on_as: goes_on.then(other),
+        earlier: Vec::new(),
         requests: vec![
             line("SR-7K4M9QX2TB", "Nobody in the Boston office can sign in"),
             line("SR-0W3E8RT5YZ", "Calendar invitations arrive hours late"),
         ],
         more: 3,
+    }
+}
+
+fn earlier(language: &Language, minutes: i64, at: &dyn Fn(i64) -> String) -> Earlier {
+    Earlier {
+        at: at(minutes),
+        status: language.word("status", "identified"),
+        body: "The certificate is found.\n\nIt is being renewed.".to_owned(),
+    }
+}
+
+fn digest(frame: Frame, language: &Language, at: &dyn Fn(i64) -> String) -> DigestWords {
+    let news = |title: &str, updates| News {
+        title: title.to_owned(),
+        link: format!("{DESK}/v1/incidents/{INCIDENT}"),
+        updates,
+    };
+    let update = |minutes| earlier(language, minutes, at);
+    DigestWords {
+        frame,
+        incidents: vec![
+            news(
+                "Mail is reachable only intermittently",
+                vec![update(40), update(70)],
+            ),
+            news("Calendars are slow", vec![update(55)]),
+        ],
+        more: 2,
     }
 }
 

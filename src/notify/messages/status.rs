@@ -1,27 +1,31 @@
 //! Mail about an incident, which goes to many at once: what it says to all of them is read once for a batch.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::family::Family;
-use super::words::{GoesOn, StatusWords, Words};
+use super::words::{Earlier, GoesOn, StatusWords, Words};
 use super::{Messages, typed};
 use crate::db::{Connection, EventId, IncidentId, TenantId};
 use crate::incidents::{self, Incident, Update};
+use crate::mail::carried::{self, Kept, Mail};
 use crate::mail::unsubscribe::What;
-use crate::mail::{self, BroadcastKind, Content, Delivery};
+use crate::mail::{self, BroadcastKind, Content, Delivery, DeliveryKind};
 use crate::problem::Problem;
 use crate::requests::concerning::{self, Concerned};
 use crate::text::cleaned;
 
 /// How many of somebody's requests a mail lists; how many there are besides, it says.
 const LISTED: usize = 20;
+/// How many of the updates that somebody has not got a mail says: the last.
+const EARLIER: usize = 10;
 
 /// What a broadcast says to everybody.
-struct Told {
-    incident: Incident,
+pub(super) struct Told {
+    pub(super) incident: Incident,
     /// The incident that a duplicate goes on as.
     goes_on_as: Option<Incident>,
-    update: Update,
+    pub(super) update: Update,
     services: String,
     regions: String,
 }
@@ -29,7 +33,8 @@ struct Told {
 /// What the messages of a batch have in common. What could not be read is not here: each message then asks for itself,
 /// and says what went wrong.
 pub struct Shared {
-    told: HashMap<EventId, Told>,
+    told: HashMap<EventId, Arc<Told>>,
+    carried: Option<Vec<Kept>>,
     requests: HashMap<IncidentId, HashMap<(TenantId, String), Concerned>>,
 }
 
@@ -40,11 +45,18 @@ impl Shared {
             let about = |delivery: &&Delivery| Family::of(delivery.kind) == Some(Family::Status);
             deliveries.iter().filter(about)
         };
-        let events: BTreeSet<EventId> = status().map(|delivery| delivery.event_id).collect();
+        let mails = deliveries.iter().filter(|row| says_more(row.kind));
+        let mails: Vec<Mail<'_>> = mails.map(Mail::from).collect();
+        let carried = match mails.is_empty() {
+            true => Some(Vec::new()),
+            false => carried::by(conn, &mails).ok(),
+        };
+        let mut events: BTreeSet<EventId> = status().map(|delivery| delivery.event_id).collect();
+        events.extend(carried.iter().flatten().map(|kept| kept.event_id));
         let mut told = HashMap::new();
         for event in events {
             if let Ok(found) = Told::read(conn, event) {
-                told.insert(event, found);
+                told.insert(event, Arc::new(found));
             }
         }
         let mut readers: HashMap<IncidentId, Vec<(TenantId, &str)>> = HashMap::new();
@@ -62,8 +74,47 @@ impl Shared {
                 requests.insert(incident, found);
             }
         }
-        Self { told, requests }
+        Self {
+            told,
+            carried,
+            requests,
+        }
     }
+
+    /// What an event tells.
+    pub(super) fn told(&self, conn: &mut Connection, event: EventId) -> Result<Arc<Told>, Problem> {
+        match self.told.get(&event) {
+            Some(told) => Ok(Arc::clone(told)),
+            None => Told::read(conn, event).map(Arc::new),
+        }
+    }
+
+    /// What a mail says that was kept for it, the last `most` of it, oldest first; and how much there is besides.
+    pub(super) fn carried(
+        &self,
+        conn: &mut Connection,
+        mail: &Delivery,
+        most: usize,
+    ) -> Result<(Vec<Arc<Told>>, usize), Problem> {
+        let own;
+        let carried = match &self.carried {
+            Some(carried) => carried,
+            None => {
+                own = carried::by(conn, &[mail.into()])?;
+                &own
+            }
+        };
+        let kept = carried.iter().filter(|kept| kept.is_in(mail.into()));
+        let events: Vec<EventId> = kept.map(|kept| kept.event_id).collect();
+        let more = events.len().saturating_sub(most);
+        let said = events.into_iter().skip(more).map(|event| self.told(conn, event));
+        Ok((said.collect::<Result<_, _>>()?, more))
+    }
+}
+
+/// Whether mail of a kind says what was kept for it.
+fn says_more(kind: DeliveryKind) -> bool {
+    kind == DeliveryKind::Digest || kind.is_turn()
 }
 
 impl Told {
@@ -105,14 +156,7 @@ impl Messages {
         shared: &Shared,
         delivery: &Delivery,
     ) -> Result<Content, Problem> {
-        let own;
-        let told = match shared.told.get(&delivery.event_id) {
-            Some(told) => told,
-            None => {
-                own = Told::read(conn, delivery.event_id)?;
-                &own
-            }
-        };
+        let told = shared.told(conn, delivery.event_id)?;
         let reader = (delivery.tenant_id, delivery.recipient.clone());
         let mut concerned = Concerned::default();
         for incident in told.about() {
@@ -124,7 +168,10 @@ impl Messages {
             concerned.count += found.count;
         }
         concerned.first.truncate(LISTED);
-        let words = Words::Status(self.status_words(delivery, told, concerned));
+        let (earlier, _) = shared.carried(conn, delivery, EARLIER)?;
+        let mut words = self.status_words(delivery, &told, concerned);
+        words.earlier = earlier.iter().map(|told| self.earlier(delivery, told)).collect();
+        let words = Words::Status(words);
         self.content(delivery, words, thread_of(&told.incident))
     }
 
@@ -155,12 +202,23 @@ impl Messages {
                 title: cleaned(&other.title),
                 link: self.link_to(other),
             }),
+            earlier: Vec::new(),
             more: concerned.count.saturating_sub(listed),
             requests: concerned
                 .first
                 .into_iter()
                 .map(|(reference, subject)| self.line(reference, &subject))
                 .collect(),
+        }
+    }
+
+    /// An update that a mail says besides.
+    pub(super) fn earlier(&self, delivery: &Delivery, told: &Told) -> Earlier {
+        let language = self.language(delivery);
+        Earlier {
+            at: language.time(told.update.at, &delivery.time_zone),
+            status: language.word("status", told.update.status.as_str()),
+            body: typed::lines(&told.update.body),
         }
     }
 

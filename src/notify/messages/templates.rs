@@ -14,6 +14,7 @@ use minijinja::{AutoEscape, Environment, State, UndefinedBehavior, context};
 
 use super::family::Family;
 use super::mistakes::{BadTemplate, BadTemplates, line_of};
+use super::pages::{Page, PageWords};
 use super::phrases::{Language, Languages, TAGS};
 use super::{folder, samples, typed};
 use crate::problem::Problem;
@@ -28,10 +29,14 @@ const FILES: &[(&str, &str)] = embedded! {
     "status.html" "status.txt" "status.subject.txt"
     "request.html" "request.txt" "request.subject.txt"
     "account.html" "account.txt" "account.subject.txt"
+    "digest.html" "digest.txt" "digest.subject.txt"
     "desk.html" "desk.txt" "desk.subject.txt"
+    "page.html"
     "phrases/en.toml" "phrases/de.toml" "phrases/fr.toml" "phrases/es.toml" "phrases/ja.toml"
 };
 
+/// The template of a page.
+const PAGE: &str = "page.html";
 /// What a template may use up: many times what ours do, and little enough that a loop without end is one.
 const FUEL: u64 = 1_000_000;
 
@@ -110,6 +115,12 @@ impl Templates {
         })
     }
 
+    /// Makes a page of what it has to say.
+    pub fn page(&self, language: &Arc<Language>, words: &PageWords) -> Result<String, Problem> {
+        let rendered = self.render(PAGE, language, &Value::from(Serde(words.clone())));
+        rendered.map_err(|error| Problem::internal(BadTemplate::of(&error, PAGE)))
+    }
+
     fn render(
         &self,
         file: &str,
@@ -136,7 +147,14 @@ impl Templates {
                 bad.extend(self.unknown_names(file, &full));
             }
         }
+        let ask = PageWords::new(Page::Ask, self.languages.of("en"));
+        bad.extend(self.unknown_names(PAGE, &Value::from(Serde(ask))));
         if bad.is_empty() {
+            bad.extend(
+                self.languages
+                    .all()
+                    .flat_map(|language| self.misprinted_pages(language)),
+            );
             bad.extend(Family::ALL.iter().flat_map(|family| self.misprints(*family)));
         }
         bad.sort_by_key(ToString::to_string);
@@ -178,6 +196,15 @@ impl Templates {
             };
         }
         true
+    }
+
+    fn misprinted_pages(&self, language: &Arc<Language>) -> Vec<BadTemplate> {
+        let words = |page: &Page| Value::from(Serde(PageWords::new(*page, language)));
+        let rendered = Page::ALL
+            .iter()
+            .map(|page| self.render(PAGE, language, &words(page)));
+        let errors = rendered.filter_map(Result::err);
+        errors.map(|error| BadTemplate::of(&error, PAGE)).collect()
     }
 
     fn misprints(&self, family: Family) -> Vec<BadTemplate> {

@@ -110,10 +110,41 @@ pub struct StatusWords {
     pub next_update_by: Option<String>,
     /// What a duplicate goes on as.
     pub goes_on_as: Option<GoesOn>,
+    /// Updates that the reader has not got, which were kept for the next digest.
+    pub earlier: Vec<Earlier>,
     /// The reader's own requests about it, the first of them.
     pub requests: Vec<Line>,
     /// How many there are besides.
     pub more: i64,
+}
+
+/// An update, as a mail says it besides.
+#[derive(Clone, Debug, Serialize)]
+pub struct Earlier {
+    /// When it was written.
+    pub at: String,
+    /// What the incident's status was then.
+    pub status: String,
+    pub body: String,
+}
+
+/// What became known of an incident, as a digest says it.
+#[derive(Clone, Debug, Serialize)]
+pub struct News {
+    pub title: String,
+    pub link: String,
+    /// The updates, oldest first.
+    pub updates: Vec<Earlier>,
+}
+
+/// What a digest says.
+#[derive(Clone, Debug, Serialize)]
+pub struct DigestWords {
+    #[serde(flatten)]
+    pub frame: Frame,
+    pub incidents: Vec<News>,
+    /// How many updates there are besides.
+    pub more: usize,
 }
 
 /// Another incident, as a mail names it.
@@ -174,6 +205,7 @@ pub enum Words {
     Status(StatusWords),
     Request(RequestWords),
     Account(AccountWords),
+    Digest(DigestWords),
     Desk(DeskWords),
 }
 
@@ -184,6 +216,7 @@ impl Words {
             Self::Status(_) => Family::Status,
             Self::Request(_) => Family::Request,
             Self::Account(_) => Family::Account,
+            Self::Digest(_) => Family::Digest,
             Self::Desk(_) => Family::Desk,
         }
     }
@@ -194,6 +227,7 @@ impl Words {
             Self::Status(words) => &words.frame,
             Self::Request(words) => &words.frame,
             Self::Account(words) => &words.frame,
+            Self::Digest(words) => &words.frame,
             Self::Desk(words) => &words.frame,
         }
     }

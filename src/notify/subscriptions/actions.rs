@@ -54,7 +54,7 @@ pub fn set(
     caller.if_match.require(before.version, "set")?;
     let places = places(conn, &form.subscriptions)?;
     let now = caller.now();
-    let preferences = store::preferences(conn, whose(caller), now)?.changed(&form.topics, now);
+    let preferences = store::preferences(conn, whose(caller), now)?.changed(form, now);
     store::save(conn, &preferences, before.version)?;
     store::remove_places(conn, whose(caller))?;
     let rows = places
@@ -69,7 +69,8 @@ pub fn set(
     let after = read(conn, caller)?;
     let shown = |view: &PreferencesView| {
         json!({
-            "topics": view.topics, "subscriptions": view.subscriptions, "unsubscribed": view.unsubscribed,
+            "topics": view.topics, "subscriptions": view.subscriptions, "digest": view.digest,
+            "unsubscribed": view.unsubscribed,
         })
     };
     let changes = journal::changes(shown(&before), shown(&after));

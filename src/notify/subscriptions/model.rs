@@ -17,8 +17,9 @@ text_enum! {
 }
 
 impl Wishes {
-    fn of(topics: &[Topic]) -> Self {
+    fn of(topics: &[Topic], digest: bool) -> Self {
         Self {
+            digest,
             opened: topics.contains(&Topic::Opened),
             updated: topics.contains(&Topic::Updated),
             ended: topics.contains(&Topic::Ended),
@@ -58,6 +59,8 @@ pub struct Preferences {
     pub version: i32,
     /// When they were last changed.
     pub updated_at: Moment,
+    /// Updates once a day.
+    pub digest: bool,
 }
 
 impl Preferences {
@@ -72,6 +75,7 @@ impl Preferences {
             reported: false,
             version: 0,
             updated_at: now,
+            digest: false,
         };
         unsaid.with(Wishes::ALL)
     }
@@ -83,6 +87,7 @@ impl Preferences {
             updated: self.updated,
             ended: self.ended,
             reported: self.reported,
+            digest: self.digest,
         }
     }
 
@@ -92,16 +97,17 @@ impl Preferences {
             updated: wishes.updated,
             ended: wishes.ended,
             reported: wishes.reported,
+            digest: wishes.digest,
             ..self
         }
     }
 
-    /// The next version of them, with these topics.
-    pub fn changed(self, topics: &[Topic], now: Moment) -> Self {
+    /// The next version of them, as the form says.
+    pub fn changed(self, form: &NewPreferences, now: Moment) -> Self {
         Self {
             version: self.version.saturating_add(1),
             updated_at: now,
-            ..self.with(Wishes::of(topics))
+            ..self.with(Wishes::of(&form.topics, form.digest))
         }
     }
 }
@@ -182,6 +188,10 @@ pub struct NewPreferences {
     #[serde(default, deserialize_with = "body::objects")]
     #[garde(length(max = 100), dive)]
     pub subscriptions: Vec<Place>,
+    /// `true` for updates once a day, at eight in the morning where one is, or with the mail of what happens before.
+    #[serde(default)]
+    #[garde(skip)]
+    pub digest: bool,
     /// `true` for no status mail at all.
     #[serde(default)]
     #[garde(skip)]
@@ -197,6 +207,8 @@ pub struct PreferencesView {
     pub subscriptions: Vec<Place>,
     /// Of which incidents, one by one.
     pub incidents: Vec<IncidentId>,
+    /// Whether one gets updates once a day.
+    pub digest: bool,
     /// Whether one gets no status mail at all.
     pub unsubscribed: bool,
     /// Counts changes.
@@ -210,6 +222,7 @@ impl PreferencesView {
             topics: preferences.wishes().topics(),
             incidents: rows.iter().filter_map(|row| row.incident_id).collect(),
             subscriptions: rows.into_iter().filter_map(Subscription::place).collect(),
+            digest: preferences.digest,
             unsubscribed,
             version: preferences.version,
         }

@@ -1,6 +1,6 @@
 //! Queries over preferences and subscriptions, and who of the subscribers hears of an incident.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -11,8 +11,8 @@ use crate::db::schema::{
     deliveries, incident_regions, incident_services, memberships, notification_preferences, people, regions,
     service_requests, services, subscriptions, tenant_regions, tenant_services, told,
 };
-use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, on_each};
-use crate::mail::{Broadcast, BroadcastState, DeliveryState, Place, Reason, Recipient, duplicates};
+use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, Uuid, on_each, pair};
+use crate::mail::{Broadcast, BroadcastState, DeliveryState, Reason, Recipient, duplicates};
 use crate::problem::Problem;
 
 /// Whose preferences.
@@ -106,28 +106,103 @@ pub fn known(conn: &mut Connection, named: &[Where]) -> Result<(Vec<String>, Vec
     ))
 }
 
-/// The wishes of those among these recipients who have said any, by tenant and address.
-pub fn wishes(
+/// What somebody has said of what they want to hear of.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Who.
+    pub person: PersonId,
+    /// What.
+    pub wishes: Wishes,
+    /// Where their morning is.
+    pub time_zone: String,
+}
+
+/// What those among these recipients want who have said so, by tenant and address.
+pub fn said(
     conn: &mut Connection,
     recipients: &[Recipient],
-) -> Result<HashMap<(TenantId, String), Wishes>, Problem> {
-    let mut tenants: Vec<TenantId> = recipients.iter().map(|to| to.tenant_id).collect();
-    tenants.sort_unstable();
-    tenants.dedup();
+) -> Result<HashMap<(TenantId, String), Said>, Problem> {
+    let asked: HashSet<(TenantId, &str)> = recipients
+        .iter()
+        .map(|to| (to.tenant_id, to.email.as_str()))
+        .collect();
     let mut found = HashMap::new();
     // SQLite binds at most 32,766 values in a statement.
     for chunk in recipients.chunks(10_000) {
         let emails: Vec<&str> = chunk.iter().map(|to| to.email.as_str()).collect();
-        let rows: Vec<(String, Preferences)> = notification_preferences::table
+        // By the address alone: with the tenants beside it all pairs would be looked up.
+        let rows: Vec<(String, String, Preferences)> = notification_preferences::table
             .inner_join(people::table.on(people::id.eq(notification_preferences::person_id)))
-            .filter(notification_preferences::tenant_id.eq_any(tenants.clone()))
             .filter(people::email.eq_any(emails))
-            .select((people::email, Preferences::as_select()))
+            .select((people::email, people::time_zone, Preferences::as_select()))
             .load(conn)?;
-        let wishes = |(email, row): (String, Preferences)| ((row.tenant_id, email), row.wishes());
-        found.extend(rows.into_iter().map(wishes));
+        for (email, time_zone, row) in rows {
+            if asked.contains(&(row.tenant_id, email.as_str())) {
+                let said = Said {
+                    person: row.person_id,
+                    wishes: row.wishes(),
+                    time_zone,
+                };
+                found.insert((row.tenant_id, email), said);
+            }
+        }
     }
     Ok(found)
+}
+
+/// Notes when the next digests of these people are due, where none is waited for yet. On whosever behalf: of a tenant for
+/// which nothing is kept they get none.
+pub fn expect_digests(conn: &mut Connection, people: &[PersonId], at: Moment) -> Result<(), Problem> {
+    let rows = notification_preferences::table
+        .filter(notification_preferences::person_id.eq_any(people))
+        .filter(notification_preferences::digest_due_at.is_null());
+    diesel::update(rows)
+        .set(notification_preferences::digest_due_at.eq(Some(at)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Whoever's digest is due, up to `limit` of them, whoever has waited longest first.
+pub fn due_digests(
+    conn: &mut Connection,
+    now: Moment,
+    limit: i64,
+) -> Result<Vec<(PersonId, Recipient)>, Problem> {
+    let rows: Vec<Row> = notification_preferences::table
+        .inner_join(people::table.on(people::id.eq(notification_preferences::person_id)))
+        .filter(notification_preferences::digest_due_at.le(now))
+        .order(notification_preferences::digest_due_at)
+        .limit(limit)
+        .select((
+            (
+                notification_preferences::tenant_id,
+                notification_preferences::person_id,
+            ),
+            (people::email, people::name, people::locale, people::time_zone),
+        ))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.0.1, recipient(row))).collect())
+}
+
+/// The digest of somebody is waited for no more.
+pub fn digest_made(conn: &mut Connection, (tenant, person): Whose) -> Result<(), Problem> {
+    let row = notification_preferences::table.find((tenant, person));
+    diesel::update(row)
+        .set(notification_preferences::digest_due_at.eq(None::<Moment>))
+        .execute(conn)?;
+    Ok(())
+}
+
+type Row = ((TenantId, PersonId), (String, String, String, String));
+
+fn recipient(((tenant_id, _), (email, name, locale, time_zone)): Row) -> Recipient {
+    Recipient {
+        tenant_id,
+        email,
+        name,
+        locale,
+        time_zone,
+    }
 }
 
 /// Whether the tenant of a row of preferences may see an incident: it affects it, a request is bound to it, or it was told.
@@ -156,14 +231,36 @@ macro_rules! may_see {
     }};
 }
 
-/// Subscribers to an incident, or to where it is, whose tenants may see it; with an opening, only those for whom it has
-/// left, who did not want it, or who were told in another way. A subscription to what goes on as this one holds for it.
+/// The next people who have said what they want to hear of, by tenant and person.
+pub fn after(conn: &mut Connection, place: Option<Whose>, limit: i64) -> Result<Vec<Whose>, Problem> {
+    let mut query = notification_preferences::table
+        .order((
+            notification_preferences::tenant_id,
+            notification_preferences::person_id,
+        ))
+        .limit(limit)
+        .select((
+            notification_preferences::tenant_id,
+            notification_preferences::person_id,
+        ))
+        .into_boxed();
+    if let Some((tenant, person)) = place {
+        query = query.filter(pair!(
+            "notification_preferences.tenant_id", "notification_preferences.person_id" > tenant: Uuid, person: Uuid
+        ));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// Who of these subscribes to an incident, or to where it is, and belongs to a tenant that may see it; with an opening,
+/// only those for whom it has left, who did not want it, or who were told in another way. A subscription to what goes on
+/// as this one holds for it.
 pub fn subscribers(
     conn: &mut Connection,
     incident: IncidentId,
-    (after, opening): (Option<Whose>, Option<Broadcast>),
-    limit: i64,
-) -> Result<Vec<(Place, Recipient)>, Problem> {
+    looked_at: &[Whose],
+    opening: Option<Broadcast>,
+) -> Result<Vec<Recipient>, Problem> {
     let duplicates = duplicates::merged_into(conn, &[incident])?.into_iter();
     let itself = duplicates.map(|(duplicate, _)| duplicate).chain([incident]);
     let services = incident_services::table
@@ -202,12 +299,8 @@ pub fn subscribers(
         .filter(memberships::accepted.eq(true))
         .filter(memberships::disabled.eq(false))
         .filter(people::disabled.eq(false))
+        .filter(notification_preferences::person_id.eq_any(looked_at.iter().map(|(_, person)| *person)))
         .filter(exists(subscribed))
-        .order((
-            notification_preferences::tenant_id,
-            notification_preferences::person_id,
-        ))
-        .limit(limit)
         .select((
             (
                 notification_preferences::tenant_id,
@@ -217,15 +310,6 @@ pub fn subscribers(
         ))
         .into_boxed();
     query = query.filter(may_see!(incident));
-    if let Some((tenant, person)) = after {
-        query = query.filter(
-            notification_preferences::tenant_id
-                .gt(tenant)
-                .or(notification_preferences::tenant_id
-                    .eq(tenant)
-                    .and(notification_preferences::person_id.gt(person))),
-        );
-    }
     if let Some(opening) = opening {
         let heard = told::table
             .filter(told::incident_id.eq(incident))
@@ -246,17 +330,9 @@ pub fn subscribers(
             _ => query.filter(not(exists(unsent)).or(exists(heard))),
         };
     }
-    type Row = ((TenantId, PersonId), (String, String, String, String));
-    let rows: Vec<Row> = query.load(conn)?;
-    let recipient = |((tenant_id, person), (email, name, locale, time_zone)): Row| {
-        let to = Recipient {
-            tenant_id,
-            email,
-            name,
-            locale,
-            time_zone,
-        };
-        ((tenant_id, person.to_string()), to)
-    };
+    let looked_at: HashSet<&Whose> = looked_at.iter().collect();
+    let mut rows: Vec<Row> = query.load(conn)?;
+    rows.retain(|row| looked_at.contains(&row.0));
+    rows.sort_unstable_by_key(|row| row.0);
     Ok(rows.into_iter().map(recipient).collect())
 }

@@ -16,6 +16,8 @@ pub struct Wishes {
     pub ended: bool,
     /// Why it was.
     pub reported: bool,
+    /// What became known, once a day.
+    pub digest: bool,
 }
 
 impl Wishes {
@@ -25,7 +27,13 @@ impl Wishes {
         updated: true,
         ended: true,
         reported: true,
+        digest: false,
     };
+
+    /// Whether it waits for the next morning, or for what happens before.
+    pub fn keep(self, kind: BroadcastKind) -> bool {
+        self.digest && kind == BroadcastKind::Updated
+    }
 
     /// Whether somebody with these wishes, who `was_told` that the incident began or was not, hears of this.
     pub fn include(self, kind: BroadcastKind, was_told: bool) -> bool {
@@ -50,6 +58,7 @@ mod tests {
         updated: false,
         ended: false,
         reported: false,
+        digest: false,
     };
 
     #[test]
@@ -82,6 +91,19 @@ mod tests {
                 let told = expected || kind.reaches_told();
                 assert_eq!(wishes.include(*kind, true), told, "{wishes:?} of {kind}, told");
             }
+        }
+    }
+
+    #[test]
+    fn of_what_is_wanted_only_updates_wait_and_only_for_whoever_wants_that() {
+        let daily = Wishes {
+            digest: true,
+            ..Wishes::ALL
+        };
+        for kind in BroadcastKind::ALL {
+            assert!(!Wishes::ALL.keep(*kind));
+            assert_eq!(daily.keep(*kind), *kind == BroadcastKind::Updated, "{kind}");
+            assert!(daily.include(*kind, false), "{kind}");
         }
     }
 }

@@ -5,7 +5,10 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, web};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{Accept, AcceptLanguage, Header as _};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, get, post, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::actions;
@@ -15,12 +18,8 @@ use crate::http::body::Fields;
 use crate::http::client;
 use crate::identity::page::page;
 use crate::mail::unsubscribe::Wish;
-use crate::notify::messages::Messages;
+use crate::notify::messages::{Messages, Page};
 use crate::problem::Problem;
-
-const ASK: &str = include_str!("ask.html");
-const STOPPED: &str = include_str!("stopped.html");
-const RESUMED: &str = include_str!("resumed.html");
 
 /// The routes under `/v1`.
 pub fn routes(config: &mut ServiceConfig<'_>) {
@@ -53,21 +52,54 @@ impl Link {
 }
 
 impl FromRequest for Link {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request).ok_or_else(|| Problem::not_found("such link: was it cut off?")))
+        ready(Self::of(request).ok_or_else(|| no_link(request)))
     }
+}
+
+/// Not found: a page for whoever reads pages.
+fn no_link(request: &HttpRequest) -> Error {
+    let problem = Problem::not_found("such link: was it cut off?");
+    let reads_pages = Accept::parse(request).is_ok_and(|accept| {
+        accept
+            .ranked()
+            .iter()
+            .any(|kind| kind.essence_str() == "text/html")
+    });
+    match respond(request, Page::Unknown) {
+        Ok(mut response) if reads_pages => {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            InternalError::from_response(problem, response).into()
+        }
+        Ok(_) => problem.into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// A page in a language that the browser asks for.
+fn respond(request: &HttpRequest, shown: Page) -> Result<HttpResponse, Problem> {
+    let messages = request.app_data::<web::Data<Messages>>();
+    let messages = messages.ok_or_else(|| Problem::internal("there are no messages"))?;
+    let asked = AcceptLanguage::parse(request)
+        .map(|asked| asked.ranked())
+        .unwrap_or_default();
+    let tags: Vec<String> = asked
+        .iter()
+        .filter_map(|asked| asked.item().map(ToString::to_string))
+        .collect();
+    Ok(page(messages.page(shown, &tags)?))
 }
 
 /// The page on which somebody unsubscribes; looking at it changes nothing
 #[utoipa::path(tag = "mail", params(("token" = String, Path, description = "out of a mail")), responses((status = 200, description = "a page", content((String = "text/html")))))]
 #[get("/unsubscribe/{token}")]
-async fn show_unsubscribe(link: Link) -> Result<HttpResponse, Problem> {
+async fn show_unsubscribe(link: Link, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let (db, scope, wish) = (link.db.clone(), link.scope(), link.wish);
     let stands = db.read_here(scope, move |conn| actions::stands(conn, &wish));
-    Ok(page(if stands.await? { STOPPED } else { ASK }))
+    respond(&request, if stands.await? { Page::Stopped } else { Page::Ask })
 }
 
 /// Unsubscribe, as a mail program or the page asks for it; or subscribe again, as the page does
@@ -76,7 +108,7 @@ async fn show_unsubscribe(link: Link) -> Result<HttpResponse, Problem> {
 /// `wish=nothing` from all status mail of the tenant's; `wish=again` takes both back.
 #[utoipa::path(tag = "mail", params(("token" = String, Path, description = "out of a mail")), responses((status = 200, description = "a page", content((String = "text/html")))))]
 #[post("/unsubscribe/{token}")]
-async fn unsubscribe(link: Link, fields: Fields) -> Result<HttpResponse, Problem> {
+async fn unsubscribe(link: Link, fields: Fields, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let (wants_mail, wants_nothing) = (fields.is("wish", "again"), fields.is("wish", "nothing"));
     let (db, scope) = (link.db.clone(), link.scope());
     let done = db.write(scope, move |conn| {
@@ -87,5 +119,5 @@ async fn unsubscribe(link: Link, fields: Fields) -> Result<HttpResponse, Problem
         }
     });
     done.await?;
-    Ok(page(if wants_mail { RESUMED } else { STOPPED }))
+    respond(&request, if wants_mail { Page::Resumed } else { Page::Stopped })
 }

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::super::words::{
-    AccountWords, DeskWords, Fact, Frame, GoesOn, Line, RequestWords, StatusWords, Way, Words,
+    AccountWords, DeskWords, DigestWords, Earlier, Fact, Frame, GoesOn, Line, News, RequestWords,
+    StatusWords, Way, Words,
 };
 use super::*;
 use crate::mail::DeliveryKind;
@@ -178,6 +179,11 @@ fn all_typed(templates: &Templates, typed: &str) -> Vec<Words> {
         ..Frame::new(kind, language, typed)
     };
     let word = || "word".to_owned();
+    let earlier = || Earlier {
+        at: word(),
+        status: word(),
+        body: typed::lines(typed),
+    };
     vec![
         Words::Status(StatusWords {
             frame: frame(DeliveryKind::IncidentUpdated),
@@ -195,6 +201,7 @@ fn all_typed(templates: &Templates, typed: &str) -> Vec<Words> {
                 title: line.clone(),
                 link: "https://desk.example/incident".to_owned(),
             }),
+            earlier: vec![earlier()],
             requests: vec![Line {
                 reference: "SR-0000000000".to_owned(),
                 subject: line.clone(),
@@ -215,6 +222,15 @@ fn all_typed(templates: &Templates, typed: &str) -> Vec<Words> {
             frame: frame(DeliveryKind::PasswordReset),
             said: word(),
             at: word(),
+        }),
+        Words::Digest(DigestWords {
+            frame: frame(DeliveryKind::Digest),
+            incidents: vec![News {
+                title: line.clone(),
+                link: "https://desk.example/incident".to_owned(),
+                updates: vec![earlier()],
+            }],
+            more: 0,
         }),
         Words::Desk(DeskWords {
             frame: frame(DeliveryKind::UrgentRequest),
@@ -302,7 +318,7 @@ fn nothing_that_somebody_typed_adds_markup_or_a_line_of_ours() {
         for words in all_typed(&templates, typed) {
             let (mail, is_ours) = (
                 written(&templates, "en", &words),
-                matches!(words, Words::Status(_)),
+                matches!(words, Words::Status(_) | Words::Digest(_)),
             );
             let links = mail.text.lines().filter(|line| line.starts_with("https://"));
             let evil = links
