@@ -49,13 +49,12 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether there may be a million of these: nothing in it is rare by itself.
+    /// Whether there may be a million of these: nothing in it is narrow by itself.
     fn is_broad(&self) -> bool {
         let narrow = [
             self.tenant.is_some(),
             self.request.is_some(),
             self.state.is_some(),
-            self.reason.is_some(),
             self.recipient.is_some(),
             self.error.is_some(),
         ];
