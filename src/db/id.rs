@@ -51,6 +51,16 @@ impl<T> Id<T> {
         Self::from_uuid(builder.into_uuid())
     }
 
+    /// When it was made, to the millisecond; none of an id that is not a UUIDv7.
+    pub fn made_at(self) -> Option<Moment> {
+        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+        let millis = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        let millis = i64::try_from(millis)
+            .ok()
+            .filter(|_| self.0.get_version_num() == 7)?;
+        chrono::DateTime::from_timestamp_millis(millis).map(Moment::from)
+    }
+
     /// The id with exactly these bits.
     pub const fn from_uuid(uuid: uuid::Uuid) -> Self {
         Self(uuid, PhantomData)
@@ -175,6 +185,8 @@ mod tests {
         assert!(
             first < ids[0] && Id::first_at(moment.plus(chrono::TimeDelta::milliseconds(1))) > ids[99_999]
         );
+        assert_eq!(ids[0].made_at(), Some(moment));
+        assert_eq!(Id::<()>::from_uuid(uuid::Uuid::from_u128(1)).made_at(), None);
         let millis = ids[0].uuid().get_timestamp().unwrap().to_unix();
         assert_eq!(millis, (1_283_886_000, 123_000_000));
     }

@@ -172,7 +172,7 @@ policy! {
     ReadDeliveries,    [NO   NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read the ledger of mail",
         [list_deliveries];
     RetryDeliveries,   [NO   NO   NO   ALL  ALL  ALL ], With(MailWrite),       "Send again what failed",
-        [retry_delivery];
+        [retry_delivery retry_deliveries];
     ChangeNotifications,[OWN OWN  OWN  OWN  OWN  OWN ], Never,                 "Say what one wants to hear of",
         [read_notifications set_notifications subscribe_to_incident unsubscribe_from_incident];
     ReadOptOuts,       [OWN  NO   NO   ALL  ALL  ALL ], With(MailRead),        "Read who wants no more mail",

@@ -64,6 +64,7 @@ text_enum! {
         ServiceAdded = "service_added",
         RegionAdded = "region_added",
         DeliveryRetried = "delivery_retried",
+        DeliveriesRetried = "deliveries_retried",
         DeliveryReturned = "delivery_returned",
         AddressSuppressed = "address_suppressed",
         SuppressionLifted = "suppression_lifted",

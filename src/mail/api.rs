@@ -1,4 +1,4 @@
-//! Broadcasts and the ledger over HTTP, for staff.
+//! Broadcasts over HTTP, for staff, and who wants no more mail. The ledger is `ledger/api.rs`.
 
 use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
@@ -6,12 +6,11 @@ use serde_json::json;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::broadcasts;
-use super::model::{BroadcastState, DeliveryState};
+use super::model::BroadcastState;
 use super::opt_outs::{self, OptOut, OptOutView};
-use super::store::{self, Filter};
-use super::view::{BroadcastView, DeliveryView};
-use crate::db::{Connection, DeliveryId, EventId, IncidentId, PROVIDER, RequestId};
+use super::view::BroadcastView;
+use super::{broadcasts, ledger};
+use crate::db::{Connection, EventId, PROVIDER};
 use crate::http::body::Empty;
 use crate::http::{Answer, Cursors, Form, Items, Page, Query};
 use crate::identity::Caller;
@@ -24,9 +23,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(read_broadcast)
         .service(cancel_broadcast)
-        .service(list_deliveries)
-        .service(list_opt_outs)
-        .service(retry);
+        .service(list_opt_outs);
+    ledger::api::routes(config);
 }
 
 /// How far a broadcast is
@@ -81,53 +79,6 @@ fn call_off(conn: &mut Connection, caller: &Caller, id: EventId) -> Result<Broad
     broadcasts::view(conn, cancelled, caller.now())
 }
 
-/// Which messages are listed.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct DeliveryQuery {
-    /// Of this broadcast or event.
-    event_id: Option<EventId>,
-    /// About this request.
-    request_id: Option<RequestId>,
-    /// Naming this incident.
-    incident_id: Option<IncidentId>,
-    /// In this state.
-    state: Option<DeliveryState>,
-    /// To this address.
-    recipient: Option<String>,
-    /// 1 to 200.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-    /// From `next_cursor`.
-    cursor: Option<String>,
-}
-
-/// The ledger of mail, oldest first
-#[utoipa::path(tag = "mail", params(DeliveryQuery), responses((status = 200, body = Items<DeliveryView>)), security(("bearer" = [])))]
-#[get("/deliveries")]
-async fn list_deliveries(
-    caller: Caller,
-    query: Query<DeliveryQuery>,
-    cursors: web::Data<Cursors>,
-) -> Result<HttpResponse, Problem> {
-    let Query(query) = query;
-    let page: Page<DeliveryId> = cursors.page(query.limit, query.cursor.as_deref(), caller.binding())?;
-    let filter = Filter {
-        tenant: None,
-        event: query.event_id,
-        request: query.request_id,
-        incident: query.incident_id,
-        state: query.state,
-        recipient: address("recipient", query.recipient.as_deref())?,
-    };
-    let answer = caller.read(move |conn, _| {
-        let rows = store::list(conn, &filter, page.after, page.fetch())?;
-        Answer::ok(&cursors.cut(&page, rows, |row| row.id, DeliveryView::from)?)
-    });
-    Ok(answer.await?.respond())
-}
-
 /// Whose opt-outs are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -174,37 +125,4 @@ pub(super) fn address(name: &str, given: Option<&str>) -> Result<Option<String>,
         text::email_address(text).ok_or_else(refused)
     };
     given.map(address).transpose()
-}
-
-/// Try a failed message again
-#[utoipa::path(operation_id = "retry_delivery", tag = "mail", params(("id" = DeliveryId, Path)), request_body = Empty, responses((status = 200, body = DeliveryView)), security(("bearer" = [])))]
-#[post("/deliveries/{id}/retry")]
-async fn retry(
-    caller: Caller,
-    id: web::Path<DeliveryId>,
-    form: Form<Empty>,
-) -> Result<HttpResponse, Problem> {
-    let done = caller.write(form.bytes, move |conn, caller| {
-        let found = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
-        if !store::retry(conn, (found.tenant_id, found.id), caller.now())? {
-            let detail = format!(
-                "the delivery is {}; only a failed one is tried again",
-                found.state
-            );
-            return Err(
-                Problem::new(Code::TransitionNotAllowed, detail).with("allowed", [DeliveryState::Failed])
-            );
-        }
-        let again = store::find_by_id(conn, *id)?.ok_or_else(|| Problem::not_found("delivery"))?;
-        let event = Event::next(
-            EventKind::DeliveryRetried,
-            (SubjectKind::Delivery, again.id),
-            again.tenant_id,
-            (&caller.actor(), caller.now()),
-            json!({"recipient": again.recipient, "from": found.state, "to": again.state, "error": found.error}),
-        );
-        journal::append(conn, event.internal(), &[])?;
-        Answer::ok(&DeliveryView::from(again))
-    });
-    done.await
 }

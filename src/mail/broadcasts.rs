@@ -125,13 +125,13 @@ pub fn grow(conn: &mut Connection, id: EventId, by: usize) -> Result<(), Problem
     diesel::update(broadcasts::table.find(id))
         .set(broadcasts::audience.eq(broadcasts::audience + i32::try_from(by).unwrap_or(i32::MAX)))
         .execute(conn)?;
-    under_way_again(conn, id)
+    under_way_again(conn, &[id])
 }
 
-/// A finished broadcast has something pending again.
-pub fn under_way_again(conn: &mut Connection, id: EventId) -> Result<(), Problem> {
+/// Those of these events that are finished broadcasts have something pending again.
+pub fn under_way_again(conn: &mut Connection, ids: &[EventId]) -> Result<(), Problem> {
     let finished = broadcasts::table
-        .filter(broadcasts::id.eq(id))
+        .filter(broadcasts::id.eq_any(ids))
         .filter(broadcasts::state.eq(BroadcastState::Finished));
     diesel::update(finished)
         .set((

@@ -28,7 +28,10 @@ impl Meters {
             "From the commit of a message to its being taken by a mail server",
         );
         let latency = HistogramVec::new(latency.buckets(SECONDS.to_vec()), &["lane"])?;
-        let failures = Opts::new("allclear_mail_failures_total", "Attempts that failed, by class");
+        let failures = Opts::new(
+            "allclear_mail_failures_total",
+            "Attempts that failed, and messages that were never tried, by class",
+        );
         let failures = IntCounterVec::new(failures, &["class"])?;
         let in_flight = IntGauge::new(
             "allclear_mail_in_flight",
@@ -43,7 +46,7 @@ impl Meters {
             in_flight,
         };
         // Seen from the start, at zero.
-        for class in ["permanent", "transient", "connection", "given_up"] {
+        for class in ["permanent", "transient", "connection", "given_up", "unsendable"] {
             meters.failure(class).reset();
         }
         Ok(meters)

@@ -15,6 +15,7 @@ pub mod duplicates;
 mod gate;
 pub mod inbound;
 pub mod leases;
+pub mod ledger;
 pub mod message;
 pub mod meters;
 mod model;

@@ -190,6 +190,9 @@ impl<'a> Sending<'a> {
                     Some(batch) => {
                         hand.extend(batch.ready);
                         for (address, outcome) in batch.settled {
+                            if matches!(outcome, Outcome::Failed(_)) {
+                                self.of.meters.failure("unsendable").inc();
+                            }
                             settle(&marks, address, outcome);
                         }
                     }

@@ -148,7 +148,7 @@ fn tell_of_end(
         broadcasts::grow(conn, end.id, added)?;
     }
     if added < rows.len() && owe(conn, &end, &rows)? > 0 {
-        broadcasts::under_way_again(conn, end.id)?;
+        broadcasts::under_way_again(conn, &[end.id])?;
     }
     Ok(())
 }

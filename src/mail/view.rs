@@ -74,6 +74,15 @@ pub struct DeliveryView {
     pub sent_at: Option<Moment>,
 }
 
+/// What was set going again.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RetriedView {
+    /// How many messages.
+    pub retried: usize,
+    /// For the next of them; `null` when these were the last.
+    pub next_cursor: Option<String>,
+}
+
 impl From<Delivery> for DeliveryView {
     fn from(row: Delivery) -> Self {
         Self {

@@ -688,6 +688,17 @@ impl Story {
                 &self.stage.contoso["id"]
             )
         );
+        self.desk().drain().await;
+        let form = json!({"filter": {"recipient": address}});
+        let (_, event) = self.tries(&olive, "retry_deliveries", &json!(""), form).await;
+        assert_eq!(
+            (&event["kind"], &event["data"]["count"], &event["data"]["filter"]),
+            (
+                &json!("deliveries_retried"),
+                &json!(3),
+                &json!({"recipient": address})
+            )
+        );
         let gone = suppressed(self.desk(), self.stage.contoso["id"].as_str().unwrap().to_owned()).await;
         let (_, event) = self
             .tries(&olive, "lift_suppression", &json!(gone), json!({}))

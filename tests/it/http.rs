@@ -192,6 +192,7 @@ const WITHOUT_PRECONDITION: &[&str] = &[
     "comment_on_request",
     "claim_request",
     "retry_delivery",
+    "retry_deliveries",
     "lift_suppression",
     "cancel_broadcast",
     "subscribe_to_incident",

@@ -24,6 +24,7 @@ mod broadcasts;
 mod chain;
 mod command_line;
 mod custody;
+mod deliveries;
 mod hostile;
 mod http;
 mod identity;

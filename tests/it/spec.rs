@@ -238,6 +238,8 @@ impl Spec {
                 json!([skill])
             }
             Shape::List(items) => json!([self.example_of(items, name, cast)]),
+            // It leads on from an answer.
+            Shape::Text if name == "cursor" => Value::Null,
             Shape::Text => json!(match name {
                 "email" | "watchers" | "recipient" => "new@contoso.example",
                 "slug" => "example",
@@ -265,6 +267,8 @@ impl Spec {
                 "queue_id" | "fallback_queue_id" => cast.queue["id"].clone(),
                 "incident_id" | "incident" | "follows" => cast.incident["id"].clone(),
                 "of" => cast.other["id"].clone(),
+                "event_id" => json!(cast.broadcast),
+                "request_id" => cast.request["id"].clone(),
                 "tenant_id" => cast.stage.contoso["id"].clone(),
                 // It would have to be closed.
                 "follow_up_of" => Value::Null,

@@ -248,11 +248,11 @@ async fn audit(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Re
 
 async fn deliveries(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
     let read = move |conn: &mut Connection, after| {
-        let filter = mail::store::Filter {
+        let filter = mail::ledger::Filter {
             tenant: Some(tenant),
             ..Default::default()
         };
-        let rows = mail::store::list(conn, &filter, after, PAGE)?;
+        let rows = mail::ledger::list(conn, &filter, after, PAGE)?;
         let next = rows.last().map(|row| row.id);
         Ok((next, rows.into_iter().map(DeliveryView::from).collect()))
     };
