@@ -301,10 +301,12 @@ fn watchers(
         .and_then(|(id, email)| Some((id.parse::<RequestId>().ok()?, email.to_owned())));
     if let (Some(tenant), Some((request, email))) = (after, place) {
         let from = pair!("service_requests.tenant_id", "service_requests.id" >= tenant: Uuid, request: Uuid);
+        // Said of both: PostgreSQL would enter one of the indexes at its beginning.
+        let watched = pair!("request_watchers.tenant_id", "request_watchers.request_id" >= tenant: Uuid, request: Uuid);
         let is_later = service_requests::id
             .ne(request)
             .or(request_watchers::email.gt(email));
-        query = query.filter(from).filter(is_later);
+        query = query.filter(from).filter(watched).filter(is_later);
     }
     type Row = (
         (TenantId, RequestId, String),
