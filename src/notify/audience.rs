@@ -302,7 +302,8 @@ fn watchers(
     if let (Some(tenant), Some((request, email))) = (after, place) {
         let from = pair!("service_requests.tenant_id", "service_requests.id" >= tenant: Uuid, request: Uuid);
         // Said of both: PostgreSQL would enter one of the indexes at its beginning.
-        let watched = pair!("request_watchers.tenant_id", "request_watchers.request_id" >= tenant: Uuid, request: Uuid);
+        let watched =
+            pair!("request_watchers.tenant_id", "request_watchers.request_id" >= tenant: Uuid, request: Uuid);
         let is_later = service_requests::id
             .ne(request)
             .or(request_watchers::email.gt(email));

@@ -673,6 +673,24 @@ async fn updates_wait_for_the_morning_or_for_the_end_and_are_said_once() {
         "{}",
         reopened.text()
     );
+    // So does one that was tried, and would have said it.
+    marta
+        .post(&call("updates"), json!({"body": "Said after all."}))
+        .await
+        .ok();
+    desk.drain().await;
+    desk.mailbox.refuse(&bob.email, 450);
+    let end = marta.post(&call("resolve"), json!({"body": "Over?"})).await.ok();
+    desk.drain().await;
+    assert_eq!(row(desk, &end["broadcast_id"], &bob.email).await.0, "pending");
+    desk.mailbox.accept(&bob.email);
+    marta.post(&call("reopen"), json!({"body": "No."})).await.ok();
+    desk.drain().await;
+    let reopened = desk.mailbox.to(&bob.email).pop().unwrap().text();
+    assert!(
+        reopened.contains("No.") && reopened.contains("Said after all."),
+        "{reopened}"
+    );
     healthy(desk);
 }
 
