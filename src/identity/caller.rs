@@ -288,6 +288,20 @@ impl Caller {
         Ok(answer.respond())
     }
 
+    /// Writes down what an action begins with, in a transaction of its own: for one that does something outside the database
+    /// before it is done, and may not come so far.
+    pub async fn begin<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Connection, &Caller) -> Result<T, Problem> + Send + Sync + 'static,
+    ) -> Result<T, Problem> {
+        let caller = self.clone();
+        let begun = self.db.write(self.scope(), move |conn| {
+            caller.confirm(conn)?;
+            work(conn, &caller)
+        });
+        begun.await
+    }
+
     /// Runs an action in a transaction, takes what came of it, and undoes it.
     pub async fn rehearse<T: Send + 'static>(
         self,
