@@ -28,7 +28,7 @@ pub mod sso;
 pub mod store;
 pub mod tokens;
 
-pub use caller::{Caller, Remembered};
+pub use caller::{Begun, Caller, Remembered};
 pub use correspondence::{Correspondence, Correspondent};
 pub use door::{Door, IsOf, guard};
 pub use model::{Contact, ContactView, Membership, Person, Plan, Role, Tenant, TenantView, UserView};

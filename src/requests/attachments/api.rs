@@ -10,7 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::{AttachmentView, Described, Shelf, actions, kind, store};
 use crate::db::AttachmentId;
 use crate::http::{Answer, Cursors, Items, Page, Pages, Query, Upload};
-use crate::identity::Caller;
+use crate::identity::{Begun, Caller};
 use crate::problem::{Code, Problem};
 use crate::requests;
 use crate::requests::store::Key;
@@ -86,9 +86,13 @@ async fn add(
     // What an idempotency key stands for.
     let meant = web::Bytes::from(format!("{} {}", described.sha256, described.name));
     let limits = settings.files.clone();
-    let announced =
-        caller.begin(move |conn, caller| actions::announce(conn, caller, (&key, &described), &limits));
-    let row = announced.await?;
+    let begun = caller.begin(meant.clone(), move |conn, caller| {
+        actions::announce(conn, caller, (&key, &described), &limits)
+    });
+    let row = match begun.await? {
+        Begun::Now(row) => row,
+        Begun::Before(answer) => return Ok(answer.respond()),
+    };
     shelf.put(&row, file.bytes.clone()).await?;
     let done = caller.write(meant, move |conn, caller| {
         actions::keep(conn, caller, (std::slice::from_ref(&row), None), &settings.files)?;
