@@ -111,8 +111,8 @@ policy! {
         [list_incidents read_incident list_requests_of_incident];
     ReadDrafts,        [NO   NO   ALL  ALL  ALL  ALL ], With(IncidentsRead),   "Read drafts, and who wrote an update",
         [];
-    ManageIncidents,   [NO   NO   NO   NO   ALL  ALL ], With(IncidentsWrite),  "Open, publish, update, end, merge, reopen and report incidents",
-        [open_incident publish_incident update_incident resolve_incident reopen_incident mark_false_positive
+    ManageIncidents,   [NO   NO   NO   NO   ALL  ALL ], With(IncidentsWrite),  "Open, publish, change, update, end, merge, reopen and report incidents",
+        [open_incident publish_incident change_incident update_incident resolve_incident reopen_incident mark_false_positive
          merge_incident cancel_incident report_incident];
     ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments, files and histories",
         [list_requests read_request list_comments list_history read_sla list_requests_of_incident

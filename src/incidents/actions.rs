@@ -1,6 +1,7 @@
 //! The verbs of incidents. Each locks the incident exclusively, decides, saves, and in the same transaction writes
 //! the event and, where the public hears of it, the broadcast.
 
+mod amend;
 mod merge;
 
 use chrono::TimeDelta;
@@ -18,6 +19,7 @@ use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::mail::{self, Broadcast, BroadcastKind};
 use crate::problem::{Code, Problem};
 
+pub use amend::amend;
 pub use merge::merge;
 
 impl From<Refusal> for Problem {
@@ -46,19 +48,14 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
         ));
     }
     let now = caller.now();
-    if form
-        .started_at
-        .is_some_and(|at| at > now.plus(TimeDelta::minutes(5)))
-    {
-        return Err(Problem::invalid("/started_at", "must not be in the future"));
-    }
+    let started_at = began(form.started_at.unwrap_or(now), now)?;
     let incident = Incident {
         id: Id::at(now),
         title: form.title.trim().to_owned(),
         impact: form.impact,
         status,
         standing: status.standing(),
-        started_at: form.started_at.unwrap_or(now),
+        started_at,
         resolved_at: None,
         follows: form.follows,
         duplicate_of: None,
@@ -88,6 +85,14 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
     Ok((incident, told))
 }
 
+/// When an incident began: not in the future, but for clocks that differ.
+fn began(at: Moment, now: Moment) -> Result<Moment, Problem> {
+    match at > now.plus(TimeDelta::minutes(5)) {
+        true => Err(Problem::invalid("/started_at", "must not be in the future")),
+        false => Ok(at),
+    }
+}
+
 fn unique(slugs: &[String]) -> Vec<String> {
     let mut slugs = slugs.to_vec();
     slugs.sort_unstable();
@@ -106,7 +111,7 @@ pub fn publish(
     change.if_match_required()?;
     let to = form.status.unwrap_or(Status::Investigating);
     change.transition(to, Call::Publish)?;
-    let draft = store::first_update(conn, id)?
+    let draft = store::last_update(conn, id)?
         .map(|update| update.body)
         .unwrap_or_default();
     let body = form.body.clone().unwrap_or(draft);

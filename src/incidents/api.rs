@@ -1,13 +1,13 @@
 //! Incidents over HTTP.
 
-use actix_web::{HttpResponse, get, post, put, web};
+use actix_web::{HttpResponse, get, patch, post, put, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::actions;
 use super::lifecycle::Status;
-use super::model::{IncidentView, Merge, NewIncident, NewUpdate, Publish, Resolve, Statement};
+use super::model::{Amendment, IncidentView, Merge, NewIncident, NewUpdate, Publish, Resolve, Statement};
 use super::rehearsal::{DryRun, rehearse};
 use super::store::{self, WithBroadcast};
 use crate::db::{Connection, IncidentId};
@@ -24,6 +24,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(list)
         .service(open)
         .service(read)
+        .service(amend)
         .service(publish)
         .service(update)
         .service(resolve)
@@ -129,6 +130,24 @@ async fn read(caller: Caller, id: web::Path<IncidentId>) -> Result<HttpResponse,
         )
     });
     Ok(done.await?.respond())
+}
+
+/// Change what a draft or an active incident says of itself
+///
+/// What it affects is told to everyone who was told of it, also to those whom it no longer affects.
+#[utoipa::path(operation_id = "change_incident", tag = "incidents", params(("id" = IncidentId, Path)), request_body = Amendment, responses((status = 200, body = IncidentView)), security(("bearer" = [])))]
+#[patch("/incidents/{id}")]
+async fn amend(
+    caller: Caller,
+    id: web::Path<IncidentId>,
+    form: Form<Amendment>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let done = actions::amend(conn, caller, *id, &value)?;
+        answer(conn, caller, done)
+    });
+    done.await
 }
 
 /// Publish a draft

@@ -115,6 +115,31 @@ pub struct NewIncident {
     pub follows: Option<IncidentId>,
 }
 
+/// What changes of a draft or an active incident; what is left out stays.
+#[derive(Clone, Debug, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Amendment {
+    /// What it is called.
+    #[garde(inner(custom(text::line::<200>)))]
+    pub title: Option<String>,
+    /// How bad it is.
+    #[garde(skip)]
+    pub impact: Option<Impact>,
+    /// When it began.
+    #[garde(skip)]
+    pub started_at: Option<Moment>,
+    /// Slugs of all the services hit.
+    #[garde(inner(length(min = 1, max = 500), inner(custom(text::slug))))]
+    pub services: Option<Vec<String>>,
+    /// Slugs of all the regions hit.
+    #[garde(inner(length(min = 1, max = 100), inner(custom(text::slug))))]
+    pub regions: Option<Vec<String>>,
+    /// What the public reads about it; of a draft, its text from now on. Required where an active incident affects other
+    /// services or regions than it did: whoever was told of it is told that.
+    #[garde(inner(custom(text::body::<20_000>)))]
+    pub body: Option<String>,
+}
+
 /// A draft becoming public.
 #[derive(Clone, Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]

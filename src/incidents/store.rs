@@ -8,9 +8,9 @@ use super::lifecycle::Status;
 use super::model::{CascadeState, Incident, Update};
 use crate::db::schema::{
     broadcasts, incident_regions, incident_services, incident_updates, incidents, regions, service_requests,
-    services, tenant_regions, tenant_services, told,
+    services, tenant_regions, tenant_services, tenants, told,
 };
-use crate::db::{Connection, EventId, IncidentId, Moment, Scope, TenantId, on_each};
+use crate::db::{Connection, EventId, IncidentId, Moment, PROVIDER, Scope, TenantId, on_each};
 use crate::mail::BroadcastState;
 use crate::problem::Problem;
 
@@ -149,6 +149,20 @@ pub fn visible(
     Ok(Some(incident).filter(|_| bound + heard > 0))
 }
 
+/// Whom of these tenants an incident does not affect. The provider's own people see every incident.
+pub fn unaffected(
+    conn: &mut Connection,
+    incident: IncidentId,
+    tenants: &[TenantId],
+) -> Result<Vec<TenantId>, Problem> {
+    Ok(tenants::table
+        .filter(tenants::id.eq_any(tenants))
+        .filter(tenants::id.ne(PROVIDER))
+        .filter(not(affects!(incident, tenants::id)))
+        .select(tenants::id)
+        .load(conn)?)
+}
+
 /// Adds an incident with its scope.
 pub fn create(
     conn: &mut Connection,
@@ -159,9 +173,45 @@ pub fn create(
     diesel::insert_into(incidents::table)
         .values(incident)
         .execute(conn)?;
+    add_reach(conn, incident.id, services, regions)
+}
+
+/// What an incident affects: slugs of services, and of regions.
+pub fn reach(conn: &mut Connection, id: IncidentId) -> Result<(Vec<String>, Vec<String>), Problem> {
+    let services = incident_services::table
+        .filter(incident_services::incident_id.eq(id))
+        .order(incident_services::service)
+        .select(incident_services::service)
+        .load(conn)?;
+    let regions = incident_regions::table
+        .filter(incident_regions::incident_id.eq(id))
+        .order(incident_regions::region)
+        .select(incident_regions::region)
+        .load(conn)?;
+    Ok((services, regions))
+}
+
+/// It affects these from now on.
+pub fn replace_reach(
+    conn: &mut Connection,
+    id: IncidentId,
+    services: &[String],
+    regions: &[String],
+) -> Result<(), Problem> {
+    diesel::delete(incident_services::table.filter(incident_services::incident_id.eq(id))).execute(conn)?;
+    diesel::delete(incident_regions::table.filter(incident_regions::incident_id.eq(id))).execute(conn)?;
+    add_reach(conn, id, services, regions)
+}
+
+fn add_reach(
+    conn: &mut Connection,
+    id: IncidentId,
+    services: &[String],
+    regions: &[String],
+) -> Result<(), Problem> {
     for service in services {
         let row = (
-            incident_services::incident_id.eq(incident.id),
+            incident_services::incident_id.eq(id),
             incident_services::service.eq(service),
         );
         diesel::insert_into(incident_services::table)
@@ -170,7 +220,7 @@ pub fn create(
     }
     for region in regions {
         let row = (
-            incident_regions::incident_id.eq(incident.id),
+            incident_regions::incident_id.eq(id),
             incident_regions::region.eq(region),
         );
         diesel::insert_into(incident_regions::table)
@@ -209,11 +259,11 @@ pub fn update_at(conn: &mut Connection, incident: IncidentId, seq: i32) -> Resul
         .optional()?)
 }
 
-/// The text of a draft.
-pub fn first_update(conn: &mut Connection, incident: IncidentId) -> Result<Option<Update>, Problem> {
+/// What was written last.
+pub fn last_update(conn: &mut Connection, incident: IncidentId) -> Result<Option<Update>, Problem> {
     Ok(incident_updates::table
         .filter(incident_updates::incident_id.eq(incident))
-        .order(incident_updates::seq)
+        .order(incident_updates::seq.desc())
         .select(Update::as_select())
         .first(conn)
         .optional()?)

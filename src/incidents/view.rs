@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use super::lifecycle::Status;
 use super::model::{AuthorView, CascadeState, CascadeView, Incident, IncidentView, Update, UpdateView};
 use super::promise;
-use super::store::WithBroadcast;
-use crate::db::schema::{incident_regions, incident_services, incident_updates, people, service_requests};
+use super::store::{self, WithBroadcast};
+use crate::db::schema::{incident_updates, people, service_requests};
 use crate::db::{Connection, Scope};
 use crate::problem::Problem;
 
@@ -17,16 +17,7 @@ pub fn of(
     for_staff: bool,
     (incident, broadcast_id): WithBroadcast,
 ) -> Result<IncidentView, Problem> {
-    let services = incident_services::table
-        .filter(incident_services::incident_id.eq(incident.id))
-        .order(incident_services::service)
-        .select(incident_services::service)
-        .load(conn)?;
-    let regions = incident_regions::table
-        .filter(incident_regions::incident_id.eq(incident.id))
-        .order(incident_regions::region)
-        .select(incident_regions::region)
-        .load(conn)?;
+    let (services, regions) = store::reach(conn, incident.id)?;
     let updates: Vec<(Update, String)> = incident_updates::table
         .inner_join(people::table.on(people::id.eq(incident_updates::author_id)))
         .filter(incident_updates::incident_id.eq(incident.id))

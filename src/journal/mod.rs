@@ -102,6 +102,7 @@ text_enum! {
         IncidentDrafted = "incident_drafted",
         IncidentPublished = "incident_published",
         IncidentUpdated = "incident_updated",
+        IncidentChanged = "incident_changed",
         IncidentResolved = "incident_resolved",
         IncidentReopened = "incident_reopened",
         IncidentFalsePositive = "incident_false_positive",

@@ -44,7 +44,7 @@ fn reason(facts: Facts, cap: Option<usize>) -> Option<Reason> {
         return Some(Reason::Unsubscribed);
     }
     if facts.has_bounced {
-        return Some(Reason::Bounced);
+        return Some(Reason::Suppressed);
     }
     if facts.is_disabled {
         return Some(Reason::Disabled);
@@ -295,7 +295,7 @@ mod tests {
                     ..free
                 },
                 None,
-                Some(Reason::Bounced),
+                Some(Reason::Suppressed),
             ),
         ] {
             assert_eq!(reason(facts, cap), expected, "{facts:?} of {cap:?}");

@@ -10,6 +10,8 @@ text_enum! {
     BroadcastKind {
         Opened = "incident_opened",
         Updated = "incident_updated",
+        /// What it affects has changed.
+        Rescoped = "incident_rescoped",
         Resolved = "incident_resolved",
         Reopened = "incident_reopened",
         FalsePositive = "incident_false_positive",
@@ -36,7 +38,7 @@ impl BroadcastKind {
 
     /// Whether everyone who was told hears of it, and not only the live audience.
     pub fn reaches_told(self) -> bool {
-        Self::TURNS.contains(&self)
+        Self::TURNS.contains(&self) || self == Self::Rescoped
     }
 }
 
@@ -76,6 +78,7 @@ text_enum! {
     DeliveryKind {
         IncidentOpened = "incident_opened",
         IncidentUpdated = "incident_updated",
+        IncidentRescoped = "incident_rescoped",
         IncidentResolved = "incident_resolved",
         IncidentReopened = "incident_reopened",
         IncidentFalsePositive = "incident_false_positive",
@@ -109,6 +112,7 @@ impl DeliveryKind {
     pub const UNASKED: &'static [Self] = &[
         Self::IncidentOpened,
         Self::IncidentUpdated,
+        Self::IncidentRescoped,
         Self::IncidentResolved,
         Self::IncidentReopened,
         Self::IncidentFalsePositive,
@@ -151,6 +155,7 @@ impl From<BroadcastKind> for DeliveryKind {
         match kind {
             BroadcastKind::Opened => Self::IncidentOpened,
             BroadcastKind::Updated => Self::IncidentUpdated,
+            BroadcastKind::Rescoped => Self::IncidentRescoped,
             BroadcastKind::Resolved => Self::IncidentResolved,
             BroadcastKind::Reopened => Self::IncidentReopened,
             BroadcastKind::FalsePositive => Self::IncidentFalsePositive,
@@ -183,7 +188,7 @@ text_enum! {
         /// Its recipient was taken off, or took themselves off.
         Removed = "removed",
         /// The address takes no mail: what went there came back.
-        Bounced = "bounced",
+        Suppressed = "suppressed",
         /// The account of its recipient is disabled.
         Disabled = "disabled",
         /// The data of its tenant are erased.
@@ -196,7 +201,7 @@ impl Reason {
     pub const ENOUGH: &'static [Self] = &[
         Self::Unsubscribed,
         Self::Removed,
-        Self::Bounced,
+        Self::Suppressed,
         Self::Disabled,
         Self::Erased,
     ];

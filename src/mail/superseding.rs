@@ -3,15 +3,17 @@
 //! A mail that has left is history; one that has not would only say what is no longer so. By the incident's sequence of
 //! events: a later event replaces an unsent *update*; an end is replaced by nothing but a reopening, so it is never lost
 //! to an update or a report; the report replaces nothing. An opening that the end overtakes is not sent: whoever has a
-//! request gets the end alone, and whoever merely subscribes gets neither, having heard of nothing.
+//! request gets the end alone, and whoever merely subscribes gets neither, having heard of nothing. What it affects is
+//! told anew by the next such event and by any turn, which go to everyone who was told; an update does not stand for it.
 
 use super::model::BroadcastKind;
-use BroadcastKind::{Duplicate, FalsePositive, Opened, Reopened, Reported, Resolved, Updated};
+use BroadcastKind::{Duplicate, FalsePositive, Opened, Reopened, Reported, Rescoped, Resolved, Updated};
 
 /// Whether an event of this kind stands for unsent mail of an earlier one.
 pub fn replaces(later: BroadcastKind, earlier: BroadcastKind) -> bool {
     match earlier {
         Updated => later != Reported,
+        Rescoped => later.reaches_told(),
         Opened => later.is_end(),
         Resolved | FalsePositive | Duplicate => later == Reopened,
         Reopened | Reported => false,
@@ -33,14 +35,15 @@ mod tests {
     fn every_pair_of_events() {
         #[rustfmt::skip]
         let table = [
-            // later:       opened updated resolved reopened false+ duplicate report
-            (Opened,        [false, false, true,  false, true,  true,  false]),
-            (Updated,       [true,  true,  true,  true,  true,  true,  false]),
-            (Resolved,      [false, false, false, true,  false, false, false]),
-            (Reopened,      [false, false, false, false, false, false, false]),
-            (FalsePositive, [false, false, false, true,  false, false, false]),
-            (Duplicate,     [false, false, false, true,  false, false, false]),
-            (Reported,      [false, false, false, false, false, false, false]),
+            // later:       opened updated rescoped resolved reopened false+ duplicate report
+            (Opened,        [false, false, false, true,  false, true,  true,  false]),
+            (Updated,       [true,  true,  true,  true,  true,  true,  true,  false]),
+            (Rescoped,      [false, false, true,  true,  true,  true,  true,  false]),
+            (Resolved,      [false, false, false, false, true,  false, false, false]),
+            (Reopened,      [false, false, false, false, false, false, false, false]),
+            (FalsePositive, [false, false, false, false, true,  false, false, false]),
+            (Duplicate,     [false, false, false, false, true,  false, false, false]),
+            (Reported,      [false, false, false, false, false, false, false, false]),
         ];
         assert_eq!(table.len(), BroadcastKind::ALL.len());
         for (earlier, row) in table {
@@ -76,7 +79,7 @@ mod tests {
         let concerning = BroadcastKind::ALL.iter().filter(|kind| concerns_untold(**kind));
         assert_eq!(
             concerning.copied().collect::<Vec<_>>(),
-            [Opened, Updated, Reopened]
+            [Opened, Updated, Rescoped, Reopened]
         );
     }
 }

@@ -471,6 +471,10 @@ impl Story {
         let id = &incident["id"];
         self.does(&marta, "update_incident", id, words.clone(), "incident_updated")
             .await;
+        let (_, event) = self
+            .tries(&marta, "change_incident", id, json!({"title": "Mail is down"}))
+            .await;
+        assert_eq!(event["data"]["changes"]["to"], json!({"title": "Mail is down"}));
         let (_, event) = self.tries(&marta, "resolve_incident", id, words.clone()).await;
         assert_eq!(
             (&event["data"]["from"], &event["data"]["to"]),

@@ -499,6 +499,206 @@ async fn an_incident_goes_on_as_another_one_and_whoever_was_told_of_it_hears_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whom_an_incident_affects_now_and_whom_no_longer_is_told_to_everyone_who_was_told_of_it() {
+    let stage = stage().await;
+    let (desk, marta, bob) = (&stage.desk, &stage.marta, &stage.bob);
+    let adatum = "it@adatum.example";
+    let spared = "It no longer affects your organization.";
+    let incident = stage.incident().await;
+    bob.files("Down", &incident).await.created();
+    desk.drain().await;
+    assert_eq!(got(desk, CONTACT), ["New incident"]);
+
+    // An update that is on its way is said by what the incident affects now, and nobody hears of both.
+    let update = says(marta, &incident, "updates", "Found it.").await;
+    react(desk).await;
+    let form = json!({"regions": ["europe"], "body": "Only Europe is affected."});
+    let changed = marta.patch(&path(&incident), form).await.ok();
+    assert_eq!(
+        (&changed["regions"], &changed["updates"][2]["body"]),
+        (&json!(["europe"]), &json!("Only Europe is affected."))
+    );
+    let rescoped = broadcast(marta, &changed["broadcast_id"]).await;
+    assert_eq!(rescoped["kind"], "incident_rescoped");
+    react(desk).await;
+    desk.drain().await;
+    assert_eq!(
+        rows(desk, &update["broadcast_id"]).await,
+        BTreeSet::from([
+            row("bob@contoso.example", "suppressed", "superseded"),
+            row(CONTACT, "suppressed", "superseded"),
+        ])
+    );
+    assert_eq!(
+        rows(desk, &changed["broadcast_id"]).await,
+        BTreeSet::from([
+            row("bob@contoso.example", "sent", ""),
+            row(CONTACT, "sent", ""),
+            row(adatum, "sent", ""),
+        ])
+    );
+    for (to, is_spared) in [("bob@contoso.example", true), (CONTACT, true), (adatum, false)] {
+        let mails = desk.mailbox.to(to);
+        let mail = mails.last().unwrap();
+        assert!(
+            mail.subject().starts_with("[What it affects has changed]"),
+            "{to}"
+        );
+        assert!(mail.text().contains("Only Europe is affected."));
+        assert_eq!(
+            (mail.text().contains(spared), mail.html().contains(spared)),
+            (is_spared, is_spared),
+            "{to}"
+        );
+    }
+    bob.files("More", &incident)
+        .await
+        .refused(409, "tenant-not-affected");
+
+    // Whom it does not affect hears no more of it but the end. Whoever has a request hears all of it.
+    says(marta, &incident, "updates", "Nearly there.").await;
+    desk.drain().await;
+    assert_eq!(desk.mailbox.to(CONTACT).len(), 2);
+    let end = says(marta, &incident, "resolve", "It is over.").await;
+    desk.drain().await;
+    assert_eq!(rows(desk, &end["broadcast_id"]).await.len(), 3);
+    for (to, mails) in [
+        (
+            "bob@contoso.example",
+            vec![
+                "New incident",
+                "Resolved",
+                "Update",
+                "What it affects has changed",
+            ],
+        ),
+        (
+            CONTACT,
+            vec!["New incident", "Resolved", "What it affects has changed"],
+        ),
+        (adatum, vec!["Resolved", "Update", "What it affects has changed"]),
+    ] {
+        assert_eq!(
+            got(desk, to)
+                .iter()
+                .filter(|word| *word != "Received")
+                .collect::<Vec<_>>(),
+            mails,
+            "{to}"
+        );
+        let last = desk.mailbox.to(to).pop().unwrap();
+        assert!(!last.text().contains(spared), "{to}: what is over spares nobody");
+    }
+    assert_eq!(doctor(desk), (true, BTreeSet::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_what_an_incident_says_is_told_where_there_is_something_to_tell() {
+    let stage = stage().await;
+    let (desk, marta) = (&stage.desk, &stage.marta);
+    let mut form = incident_form();
+    form["status"] = json!("draft");
+    let draft = marta.post("/v1/incidents", form).await.created();
+    let change =
+        json!({"title": " Mail is down ", "regions": ["europe", "europe"], "body": "Nobody gets mail."});
+    let changed = marta.patch(&path(&draft), change).await.ok();
+    assert_eq!(
+        (&changed["title"], &changed["regions"], &changed["broadcast_id"]),
+        (&json!("Mail is down"), &json!(["europe"]), &Value::Null)
+    );
+    let published = marta
+        .post(&format!("{}/publish", path(&draft)), json!({}))
+        .await
+        .ok();
+    let texts: Vec<&Value> = published["updates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|update| &update["body"])
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "We are looking into it.",
+            "Nobody gets mail.",
+            "Nobody gets mail."
+        ]
+    );
+    assert_eq!(
+        stage.eva.get(&path(&draft)).await.ok()["updates"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    stage.bob.get(&path(&draft)).await.refused(404, "not-found");
+
+    // A word that was wrong is mended in silence; with a text of its own it is news.
+    let version = published["version"].as_i64().unwrap();
+    let mended = marta
+        .patch(&path(&draft), json!({"impact": "interruption"}))
+        .await
+        .ok();
+    assert_eq!(
+        (&mended["impact"], &mended["broadcast_id"], &mended["version"]),
+        (&json!("interruption"), &Value::Null, &json!(version + 1))
+    );
+    let same = marta
+        .patch(
+            &path(&draft),
+            json!({"impact": "interruption", "regions": ["europe"]}),
+        )
+        .await
+        .ok();
+    assert_eq!(same["version"], mended["version"], "nothing was changed");
+    let began = "2010-08-23T07:00:00Z";
+    let news = marta
+        .patch(
+            &path(&draft),
+            json!({"started_at": began, "body": "It began earlier."}),
+        )
+        .await
+        .ok();
+    assert_eq!(news["started_at"], began);
+    assert_eq!(
+        broadcast(marta, &news["broadcast_id"]).await["kind"],
+        "incident_updated"
+    );
+
+    // What cannot be.
+    for (form, pointer) in [
+        (json!({"regions": ["north-america"]}), "/body"),
+        (json!({"regions": []}), "/regions"),
+        (json!({"services": ["abacus"], "body": "x"}), "/services"),
+        (json!({"started_at": "2100-01-01T00:00:00Z"}), "/started_at"),
+        (json!({"status": "resolved"}), "/status"),
+    ] {
+        let refused = marta
+            .patch(&path(&draft), form)
+            .await
+            .refused(422, "validation-failed");
+        assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+    }
+    let text = json!({"title": "Ours"});
+    stage
+        .ada
+        .patch(&path(&draft), text.clone())
+        .await
+        .refused(403, "forbidden");
+    stage
+        .bob
+        .patch(&path(&draft), text.clone())
+        .await
+        .refused(403, "forbidden");
+    says(marta, &draft, "resolve", "It is over.").await;
+    marta
+        .patch(&path(&draft), text)
+        .await
+        .refused(409, "transition-not-allowed");
+    desk.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_draft_that_is_merged_was_never_public_and_requests_that_are_kept_stay() {
     let stage = stage().await;
     let (desk, marta, bob) = (&stage.desk, &stage.marta, &stage.bob);

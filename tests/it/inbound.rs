@@ -493,7 +493,7 @@ async fn what_comes_back_is_a_failed_delivery_and_a_pipe_takes_mail_too() {
     desk.drain().await;
     assert_eq!(there(), count);
     let rows = desk.operator.all(&format!("{path}&state=suppressed")).await;
-    assert_eq!(rows[0]["reason"], "bounced");
+    assert_eq!(rows[0]["reason"], "suppressed");
     assert_eq!(stage.eva.all("/v1/suppressions").await, [] as [Value; 0]);
     let mine = bob.all("/v1/suppressions").await;
     assert_eq!(mine[0]["address"], "gone@elsewhere.example");

@@ -262,12 +262,14 @@ fn every_step_can_be_taken_back_down_to_nothing_and_again() {
     assert!(db::migrate(&database.location).unwrap().is_empty());
 }
 
-/// Tables, columns and indexes.
+/// Tables, columns, checks and indexes.
 fn shape(conn: &mut Connection) -> Vec<String> {
     let mut shape = lines(
         conn,
-        "SELECT indexdef AS line FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
-        "SELECT name || ' ' || coalesce(sql, '') AS line FROM sqlite_schema WHERE type = 'index' ORDER BY 1",
+        "SELECT indexdef AS line FROM pg_indexes WHERE schemaname = 'public'
+         UNION ALL SELECT conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+         WHERE connamespace = 'public'::regnamespace ORDER BY 1",
+        "SELECT name || ' ' || coalesce(sql, '') AS line FROM sqlite_schema ORDER BY 1",
     );
     for table in table_names(conn) {
         let columns = columns(conn, &table);

@@ -32,6 +32,7 @@ impl Family {
         Some(match kind {
             DeliveryKind::IncidentOpened
             | DeliveryKind::IncidentUpdated
+            | DeliveryKind::IncidentRescoped
             | DeliveryKind::IncidentResolved
             | DeliveryKind::IncidentReopened
             | DeliveryKind::IncidentFalsePositive

@@ -26,7 +26,7 @@ pub fn of(kind: DeliveryKind, language: &Language, zone: &str) -> Option<Words> 
         Family::Status => {
             frame.link = Some(format!("{DESK}/v1/incidents/{INCIDENT}"));
             frame.unsubscribe = Some(way("incident", language));
-            Words::Status(status(frame, language, &at))
+            Words::Status(Box::new(status(frame, language, &at)))
         }
         Family::Request => {
             frame.answer_above = Some(quote::mark(&language.word("say", "answer_above")));
@@ -59,14 +59,15 @@ pub fn full(family: Family, language: &Language) -> Words {
     let words = of(kind(family), language, "America/New_York").unwrap_or_else(|| bare(family, language));
     match words {
         // No incident has all of it.
-        Words::Status(status) => Words::Status(StatusWords {
+        Words::Status(status) => Words::Status(Box::new(StatusWords {
             next_update_by: Some(status.at.clone()),
             goes_on_as: Some(other()),
+            spared: true,
             earlier: vec![earlier(language, 40, &|minutes| {
                 language.time(began().plus(TimeDelta::minutes(minutes)), "UTC")
             })],
-            ..status
-        }),
+            ..*status
+        })),
         words => words,
     }
 }
@@ -76,7 +77,7 @@ pub fn bare(family: Family, language: &Language) -> Words {
     let frame = Frame::new(kind(family), language, "");
     let at = |minutes: i64| language.time(began().plus(TimeDelta::minutes(minutes)), "UTC");
     match family {
-        Family::Status => Words::Status(StatusWords {
+        Family::Status => Words::Status(Box::new(StatusWords {
             resolved_at: None,
             next_update_by: None,
             goes_on_as: None,
@@ -84,7 +85,7 @@ pub fn bare(family: Family, language: &Language) -> Words {
             requests: Vec::new(),
             more: 0,
             ..status(frame, language, &at)
-        }),
+        })),
         Family::Request => Words::Request(RequestWords {
             body: None,
             incident: None,
@@ -146,14 +147,18 @@ fn status(frame: Frame, language: &Language, at: &dyn Fn(i64) -> String) -> Stat
     let goes_on = frame.kind == DeliveryKind::IncidentDuplicate;
     let is_active = matches!(
         frame.kind,
-        DeliveryKind::IncidentOpened | DeliveryKind::IncidentUpdated | DeliveryKind::IncidentReopened
+        DeliveryKind::IncidentOpened
+            | DeliveryKind::IncidentUpdated
+            | DeliveryKind::IncidentRescoped
+            | DeliveryKind::IncidentReopened
     );
+    let spared = frame.kind == DeliveryKind::IncidentRescoped;
     let status = match frame.kind {
         DeliveryKind::IncidentResolved => "resolved",
         DeliveryKind::IncidentFalsePositive => "false_positive",
         DeliveryKind::IncidentDuplicate => "duplicate",
         DeliveryKind::IncidentReported => "reviewed",
-        DeliveryKind::IncidentUpdated => "identified",
+        DeliveryKind::IncidentUpdated | DeliveryKind::IncidentRescoped => "identified",
         _ => "investigating",
     };
     let line = |reference: &str, subject: &str| Line {
@@ -176,6 +181,7 @@ fn status(frame: Frame, language: &Language, at: &dyn Fn(i64) -> String) -> Stat
         at: at(97),
         next_update_by: is_active.then(|| at(157)),
         goes_on_as: goes_on.then(other),
+        spared,
         earlier: Vec::new(),
         requests: vec![
             line("SR-7K4M9QX2TB", "Nobody in the Boston office can sign in"),

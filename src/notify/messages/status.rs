@@ -1,6 +1,6 @@
 //! Mail about an incident, which goes to many at once: what it says to all of them is read once for a batch.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::family::Family;
@@ -36,6 +36,7 @@ pub struct Shared {
     told: HashMap<EventId, Arc<Told>>,
     carried: Option<Vec<Kept>>,
     requests: HashMap<IncidentId, HashMap<(TenantId, String), Concerned>>,
+    spared: HashMap<IncidentId, HashSet<TenantId>>,
 }
 
 impl Shared {
@@ -69,16 +70,35 @@ impl Shared {
             }
         }
         let mut requests = HashMap::new();
+        let mut spared = HashMap::new();
         for (incident, readers) in readers {
             if let Ok(found) = concerning::each(conn, incident, &readers, LISTED) {
                 requests.insert(incident, found);
+            }
+            let mut incidents = told.values().map(|told: &Arc<Told>| &told.incident);
+            if incidents.any(|told| told.id == incident && told.status.is_active()) {
+                let tenants: BTreeSet<TenantId> = readers.iter().map(|(tenant, _)| *tenant).collect();
+                let tenants: Vec<TenantId> = tenants.into_iter().collect();
+                if let Ok(found) = incidents::store::unaffected(conn, incident, &tenants) {
+                    spared.insert(incident, HashSet::from_iter(found));
+                }
             }
         }
         Self {
             told,
             carried,
             requests,
+            spared,
         }
+    }
+
+    /// Whether an incident goes on, and does not affect a tenant: a mail that left late may say that it began.
+    fn spares(&self, conn: &mut Connection, incident: &Incident, tenant: TenantId) -> Result<bool, Problem> {
+        Ok(incident.status.is_active()
+            && match self.spared.get(&incident.id) {
+                Some(spared) => spared.contains(&tenant),
+                None => !incidents::store::unaffected(conn, incident.id, &[tenant])?.is_empty(),
+            })
     }
 
     /// What an event tells.
@@ -170,8 +190,9 @@ impl Messages {
         concerned.first.truncate(LISTED);
         let (earlier, _) = shared.carried(conn, delivery, EARLIER)?;
         let mut words = self.status_words(delivery, &told, concerned);
+        words.spared = shared.spares(conn, &told.incident, delivery.tenant_id)?;
         words.earlier = earlier.iter().map(|told| self.earlier(delivery, told)).collect();
-        let words = Words::Status(words);
+        let words = Words::Status(Box::new(words));
         self.content(delivery, words, thread_of(&told.incident))
     }
 
@@ -202,6 +223,7 @@ impl Messages {
                 title: cleaned(&other.title),
                 link: self.link_to(other),
             }),
+            spared: false,
             earlier: Vec::new(),
             more: concerned.count.saturating_sub(listed),
             requests: concerned

@@ -64,6 +64,7 @@ fn tone(kind: DeliveryKind) -> (&'static str, &'static str) {
     match kind {
         DeliveryKind::IncidentOpened
         | DeliveryKind::IncidentUpdated
+        | DeliveryKind::IncidentRescoped
         | DeliveryKind::IncidentReopened
         | DeliveryKind::UrgentRequest
         | DeliveryKind::SlaWarned
@@ -110,6 +111,8 @@ pub struct StatusWords {
     pub next_update_by: Option<String>,
     /// What a duplicate goes on as.
     pub goes_on_as: Option<GoesOn>,
+    /// Whether it goes on, and no longer affects the reader's tenant.
+    pub spared: bool,
     /// Updates that the reader has not got, which were kept for the next digest.
     pub earlier: Vec<Earlier>,
     /// The reader's own requests about it, the first of them.
@@ -202,7 +205,7 @@ pub struct DeskWords {
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Words {
-    Status(StatusWords),
+    Status(Box<StatusWords>),
     Request(RequestWords),
     Account(AccountWords),
     Digest(DigestWords),

@@ -1,7 +1,7 @@
 //! Which events somebody hears of. Pure.
 //!
-//! Preferences leave out openings, updates and reports. That it ended, or began again, goes to everyone who was told that
-//! it began, whatever they prefer; who wants none of it unsubscribes, which is recorded.
+//! Preferences leave out openings, updates and reports. That it ended, began again, or affects others than it did, goes to
+//! everyone who was told that it began, whatever they prefer; who wants none of it unsubscribes, which is recorded.
 
 use crate::mail::BroadcastKind;
 
@@ -40,6 +40,7 @@ impl Wishes {
         match kind {
             BroadcastKind::Opened => self.opened,
             BroadcastKind::Updated => self.updated,
+            BroadcastKind::Rescoped => was_told || self.updated,
             BroadcastKind::Reopened => was_told || self.opened,
             BroadcastKind::Resolved | BroadcastKind::FalsePositive | BroadcastKind::Duplicate => {
                 was_told || self.ended
@@ -76,18 +77,18 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             // of somebody who was told of nothing:
-            //          opened updated resolved reopened false+ duplicate report
-            (NONE,     [false, false,  false,   false,   false, false,    false]),
-            (opened,   [true,  false,  false,   true,    false, false,    false]),
-            (updated,  [false, true,   false,   false,   false, false,    false]),
-            (ended,    [false, false,  true,    false,   true,  true,     false]),
-            (reported, [false, false,  false,   false,   false, false,    true]),
-            (Wishes::ALL, [true; 7]),
+            //          opened updated rescoped resolved reopened false+ duplicate report
+            (NONE,     [false, false,  false,   false,   false,   false, false,    false]),
+            (opened,   [true,  false,  false,   false,   true,    false, false,    false]),
+            (updated,  [false, true,   true,    false,   false,   false, false,    false]),
+            (ended,    [false, false,  false,   true,    false,   true,  true,     false]),
+            (reported, [false, false,  false,   false,   false,   false, false,    true]),
+            (Wishes::ALL, [true; 8]),
         ];
         for (wishes, row) in table {
             for (kind, expected) in BroadcastKind::ALL.iter().zip(row) {
                 assert_eq!(wishes.include(*kind, false), expected, "{wishes:?} of {kind}");
-                // Whoever was told it began is told that it ended, and began again.
+                // Whoever was told it began is told what it affects now, that it ended, and that it began again.
                 let told = expected || kind.reaches_told();
                 assert_eq!(wishes.include(*kind, true), told, "{wishes:?} of {kind}, told");
             }

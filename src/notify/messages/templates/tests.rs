@@ -185,7 +185,7 @@ fn all_typed(templates: &Templates, typed: &str) -> Vec<Words> {
         body: typed::lines(typed),
     };
     vec![
-        Words::Status(StatusWords {
+        Words::Status(Box::new(StatusWords {
             frame: frame(DeliveryKind::IncidentUpdated),
             title: line.clone(),
             body: typed::lines(typed),
@@ -197,6 +197,7 @@ fn all_typed(templates: &Templates, typed: &str) -> Vec<Words> {
             resolved_at: None,
             at: word(),
             next_update_by: None,
+            spared: true,
             goes_on_as: Some(GoesOn {
                 title: line.clone(),
                 link: "https://desk.example/incident".to_owned(),
@@ -208,7 +209,7 @@ fn all_typed(templates: &Templates, typed: &str) -> Vec<Words> {
                 link: "https://desk.example/request".to_owned(),
             }],
             more: 0,
-        }),
+        })),
         Words::Request(RequestWords {
             frame: frame(DeliveryKind::RequestCommented),
             reference: "SR-0000000000".to_owned(),
