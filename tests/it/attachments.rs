@@ -130,7 +130,12 @@ async fn a_file_is_added_and_saved_and_taken_away() {
     adds(ada, &list, "another.txt", &large)
         .await
         .refused(413, "payload-too-large");
-    adds(ada, &list, "small.txt", b"small").await.created();
+    let small = adds(ada, &list, "small.txt", b"small").await.created();
+    let folder = desk
+        .settings()
+        .attachments_dir()
+        .join(stage.contoso["id"].as_str().unwrap());
+    let small = folder.join(small["id"].as_str().unwrap());
 
     // Who takes one away has it no more; what is left of it, and of those who died over one, is swept up.
     bob.delete(&path, json!({})).await.nothing();
@@ -156,6 +161,18 @@ async fn a_file_is_added_and_saved_and_taken_away() {
     desk.running().worker.sweep().await.unwrap();
     assert_eq!((desk.count("attachments"), on_disk(desk)), (3, 3));
     desk.pass(TimeDelta::minutes(61));
+    // A folder in the place of a file cannot be taken away as one: the row stays until it can.
+    std::fs::remove_file(&small).unwrap();
+    std::fs::create_dir(&small).unwrap();
+    assert!(desk.running().worker.sweep().await.is_err());
+    assert_eq!(desk.count("attachments"), 3);
+    std::fs::remove_dir(&small).unwrap();
+    std::fs::write(&small, "small").unwrap();
+    std::fs::write(
+        small.with_file_name(format!("{}#1", small.file_name().unwrap().to_str().unwrap())),
+        "sma",
+    )
+    .unwrap();
     desk.running().worker.sweep().await.unwrap();
     assert_eq!((desk.count("attachments"), on_disk(desk)), (2, 2));
 

@@ -1,6 +1,9 @@
 //! Files come, and go.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::limits::{LeftOut, Used};
 use super::{Attachment, Described, Shelf, State, store};
@@ -14,6 +17,10 @@ use crate::settings::Files;
 
 /// So many are taken away at a time.
 const CHUNK: i64 = 100;
+/// For so long the background waits for one to be taken away.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After so many that could not be, what they are in is away: the background has other things to do.
+const FAILURES: usize = 3;
 
 /// Writes down a file that is to be put away, if it may be.
 pub(super) fn announce(
@@ -102,22 +109,24 @@ fn refused(why: LeftOut, limits: &Files) -> Problem {
 /// Takes away the files that nobody has any more, and forgets them; how many. First the file, then its row.
 pub async fn sweep((db, scope): (&Db, Scope), shelf: &Shelf, now: Moment) -> Result<usize, Problem> {
     let leaving = db.write(scope, move |conn| store::leaving(conn, now, CHUNK));
-    let mut gone = Vec::new();
-    let mut failed = None;
+    let (mut gone, mut failures) = (Vec::new(), 0_usize);
     for row in leaving.await? {
         // One that cannot be taken away holds up no other.
-        match shelf.remove(&row).await {
-            Ok(()) => gone.push(row),
-            Err(problem) => failed = Some(problem),
+        match timeout(PATIENCE, shelf.remove(&row)).await {
+            Ok(Ok(())) => gone.push(row),
+            Ok(Err(_)) | Err(_) => failures += 1,
+        }
+        if failures == FAILURES {
+            break;
         }
     }
     let count = gone.len();
+    if count == 0 && failures > 0 {
+        return Err(Problem::new(Code::Unavailable, "files cannot be taken away"));
+    }
+    let forget = move |conn: &mut Connection| gone.iter().try_for_each(|row| store::forget(conn, row));
     if count > 0 {
-        let forget = move |conn: &mut Connection| gone.iter().try_for_each(|row| store::forget(conn, row));
         db.write(scope, forget).await?;
     }
-    match failed {
-        Some(problem) if count == 0 => Err(problem),
-        _ => Ok(count),
-    }
+    Ok(count)
 }

@@ -103,7 +103,7 @@ async fn add(
 }
 
 /// A file, to be saved
-#[utoipa::path(operation_id = "read_attachment", tag = "requests", params(("id" = String, Path, description = "id or reference"), ("attachment_id" = AttachmentId, Path)), responses((status = 200, description = "the bytes", body = String, content_type = "application/octet-stream"), (status = 304, description = "they are the ones of If-None-Match")), security(("bearer" = [])))]
+#[utoipa::path(operation_id = "read_attachment", tag = "requests", params(("id" = String, Path, description = "id or reference"), ("attachment_id" = AttachmentId, Path)), responses((status = 200, description = "the bytes, of whatever type they are", body = String, content_type = "*/*"), (status = 304, description = "they are the ones of If-None-Match")), security(("bearer" = [])))]
 #[get("/service-requests/{id}/attachments/{attachment_id}")]
 async fn read(
     request: HttpRequest,
