@@ -81,6 +81,12 @@ diesel::table! {
         name -> Text,
         locale -> Text,
         time_zone -> Text,
+        opened -> Bool,
+        updated -> Bool,
+        ended -> Bool,
+        reported -> Bool,
+        digest -> Bool,
+        digest_due_at -> Nullable<Instant>,
     }
 }
 

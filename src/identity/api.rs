@@ -1,11 +1,12 @@
 //! Tenants and users over HTTP. Signing in is in `session/api.rs`, what is one's own in `me.rs`.
 
-use actix_web::{HttpResponse, delete, get, patch, post, web};
+use actix_web::{HttpResponse, delete, get, patch, post, put, web};
 use jsonwebtoken::jwk::JwkSet;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::actions::tenant::{self, NewTenant, TenantChange};
 use super::actions::user::{self, NewUser, UserChange};
+use super::contacts::{self, NewContacts};
 use super::keys::Secret;
 use super::model::{TenantView, UserView};
 use super::tokens::Tokens;
@@ -26,6 +27,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_tenants)
         .service(read_tenant)
         .service(change_tenant)
+        .service(set_contacts)
         .service(create_user)
         .service(list_users)
         .service(read_user)
@@ -99,6 +101,22 @@ async fn change_tenant(
     let Form { value, bytes } = form;
     let done = caller.write(bytes, move |conn, caller| {
         let view = tenant::change_tenant(conn, caller, *id, &value)?;
+        Ok(Answer::ok(&view)?.version(view.version))
+    });
+    done.await
+}
+
+/// Name the contacts of a tenant, all of them
+#[utoipa::path(tag = "people", params(("id" = TenantId, Path)), request_body = NewContacts, responses((status = 200, body = TenantView)), security(("bearer" = [])))]
+#[put("/tenants/{id}/contacts")]
+async fn set_contacts(
+    caller: Caller,
+    id: web::Path<TenantId>,
+    form: Form<NewContacts>,
+) -> Result<HttpResponse, Problem> {
+    let Form { value, bytes } = form;
+    let done = caller.write(bytes, move |conn, caller| {
+        let view = contacts::set(conn, caller, *id, &value)?;
         Ok(Answer::ok(&view)?.version(view.version))
     });
     done.await

@@ -8,6 +8,7 @@ pub mod api_key;
 pub mod attempts;
 pub mod bootstrap;
 mod caller;
+pub mod contacts;
 mod correspondence;
 pub mod custody;
 mod door;
@@ -29,8 +30,9 @@ pub mod store;
 pub mod tokens;
 
 pub use caller::{Begun, Caller, Remembered};
+pub use contacts::{Contact, Topic};
 pub use correspondence::{Correspondence, Correspondent};
 pub use door::{Door, IsOf, guard};
-pub use model::{Contact, ContactView, Membership, Person, Plan, Role, Tenant, TenantView, UserView};
+pub use model::{Membership, Person, Plan, Role, Tenant, TenantView, UserView};
 pub use rights::{Reach, Right};
 pub use scopes::Grantable;

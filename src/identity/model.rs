@@ -4,8 +4,9 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::db::schema::{memberships, people, tenant_contacts, tenants};
-use crate::db::{ContactId, Id, Json, Moment, PROVIDER, PersonId, TenantId, text_enum};
+use super::contacts::ContactView;
+use crate::db::schema::{memberships, people, tenants};
+use crate::db::{Id, Json, Moment, PROVIDER, PersonId, TenantId, text_enum};
 use crate::journal::{Reader, Side};
 
 text_enum! {
@@ -219,24 +220,6 @@ impl Membership {
     }
 }
 
-/// Somebody who is subscribed to the status mail of a tenant.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = tenant_contacts)]
-pub struct Contact {
-    /// The tenant.
-    pub tenant_id: TenantId,
-    /// The id.
-    pub id: ContactId,
-    /// The address, in lower case.
-    pub email: String,
-    /// The name.
-    pub name: String,
-    /// The language.
-    pub locale: String,
-    /// The IANA time zone.
-    pub time_zone: String,
-}
-
 /// A tenant with what it has, as clients see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TenantView {
@@ -264,19 +247,6 @@ pub struct TenantView {
     pub created_at: Moment,
     /// When it last changed.
     pub updated_at: Moment,
-}
-
-/// A subscribed contact, as clients see it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ContactView {
-    /// The address.
-    pub email: String,
-    /// The name.
-    pub name: String,
-    /// The language.
-    pub locale: String,
-    /// The IANA time zone.
-    pub time_zone: String,
 }
 
 /// A user, as clients see it: a person as a member.

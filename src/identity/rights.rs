@@ -96,6 +96,8 @@ policy! {
         [read_tenant];
     ManageTenants,     [NO   NO   NO   NO   NO   ALL ], With(TenantsWrite),    "List, create, change and disable tenants",
         [list_tenants create_tenant change_tenant];
+    ManageContacts,    [OWN  NO   NO   NO   NO   ALL ], With(TenantsWrite),    "Name the contacts that get a tenant's status mail",
+        [set_contacts];
     ReadUsers,         [OWN  NO   NO   ALL  NO   ALL ], With(UsersRead),       "Read users",
         [list_users read_user];
     ManageUsers,       [OWN  NO   NO   NO   NO   ALL ], With(UsersWrite),      "Invite, create, change and disable users",

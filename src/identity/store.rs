@@ -2,10 +2,9 @@
 
 use diesel::prelude::*;
 
-use super::model::{Contact, ContactView, Membership, Person, Role, Tenant, TenantView};
-use crate::db::schema::{
-    api_keys, memberships, people, sessions, tenant_contacts, tenant_regions, tenant_services, tenants,
-};
+use super::contacts::{self, Contact, ContactView};
+use super::model::{Membership, Person, Role, Tenant, TenantView};
+use crate::db::schema::{api_keys, memberships, people, sessions, tenant_regions, tenant_services, tenants};
 use crate::db::{Connection, PROVIDER, PersonId, SessionId, TenantId, on_each, widely};
 use crate::problem::Problem;
 
@@ -89,23 +88,11 @@ pub fn regions_of(conn: &mut Connection, id: TenantId) -> Result<Vec<String>, Pr
 
 /// A tenant with what it has.
 pub fn tenant_view(conn: &mut Connection, tenant: Tenant) -> Result<TenantView, Problem> {
-    let contacts: Vec<Contact> = tenant_contacts::table
-        .filter(tenant_contacts::tenant_id.eq(tenant.id))
-        .order(tenant_contacts::id)
-        .select(Contact::as_select())
-        .load(conn)?;
+    let contacts = contacts::of(conn, tenant.id)?.into_iter();
     Ok(TenantView {
         regions: regions_of(conn, tenant.id)?,
         services: services_of(conn, tenant.id)?,
-        contacts: contacts
-            .into_iter()
-            .map(|c| ContactView {
-                email: c.email,
-                name: c.name,
-                locale: c.locale,
-                time_zone: c.time_zone,
-            })
-            .collect(),
+        contacts: contacts.map(ContactView::from).collect(),
         id: tenant.id,
         name: tenant.name,
         plan: tenant.plan,
@@ -395,15 +382,10 @@ pub fn create_tenant(
     tenant: &Tenant,
     regions: &[String],
     services: &[String],
-    contacts: &[Contact],
+    named: &[Contact],
 ) -> Result<(), Problem> {
     diesel::insert_into(tenants::table).values(tenant).execute(conn)?;
     replace_regions(conn, tenant.id, regions)?;
     replace_services(conn, tenant.id, services)?;
-    for contact in contacts {
-        diesel::insert_into(tenant_contacts::table)
-            .values(contact)
-            .execute(conn)?;
-    }
-    Ok(())
+    contacts::add(conn, named)
 }

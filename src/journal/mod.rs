@@ -38,6 +38,7 @@ text_enum! {
     EventKind {
         TenantCreated = "tenant_created",
         TenantChanged = "tenant_changed",
+        ContactsChanged = "contacts_changed",
         TenantErased = "tenant_erased",
         UserCreated = "user_created",
         UserInvited = "user_invited",

@@ -17,7 +17,9 @@ use super::digests;
 use super::reached::reached;
 use super::subscriptions::{self, store::Said};
 use crate::db::schema::{people, request_watchers, service_requests, tenant_contacts, tenants};
-use crate::db::{Connection, ContactId, EventId, IncidentId, Moment, RequestId, TenantId, Uuid, lock, pair};
+use crate::db::{
+    Connection, ContactId, EventId, Id, IncidentId, Moment, RequestId, TenantId, Uuid, lock, pair,
+};
 use crate::incidents::affects;
 use crate::mail::opt_outs::{About, Standing};
 use crate::mail::{
@@ -200,6 +202,17 @@ struct Stretch {
     looked_at: usize,
 }
 
+impl Stretch {
+    /// Who was found among those that were looked at: so a statement never walks past many whom it does not concern.
+    fn of<T>(looked_at: &[(TenantId, Id<T>)], found: Vec<Recipient>) -> Self {
+        Self {
+            found,
+            last: looked_at.last().map(|(tenant, id)| (*tenant, id.to_string())),
+            looked_at: looked_at.len(),
+        }
+    }
+}
+
 impl From<Vec<(Place, Recipient)>> for Stretch {
     fn from(rows: Vec<(Place, Recipient)>) -> Self {
         Self {
@@ -230,16 +243,15 @@ fn part(conn: &mut Connection, broadcast: &Broadcast, limit: usize) -> Result<St
                 .collect()
         }
         Phase::Watchers => watchers(conn, incident, (after, key), limit)?,
-        Phase::Contacts => contacts(conn, incident, (after.zip(key.parse().ok()), opening), limit)?,
+        Phase::Contacts => {
+            let looked_at = contacts_after(conn, after.zip(key.parse().ok()), limit)?;
+            let found = contacts(conn, incident, &looked_at, opening)?;
+            return Ok(Stretch::of(&looked_at, found));
+        }
         Phase::Subscribers => {
             let looked_at = subscriptions::store::after(conn, after.zip(key.parse().ok()), limit)?;
-            return Ok(Stretch {
-                last: looked_at
-                    .last()
-                    .map(|(tenant, person)| (*tenant, person.to_string())),
-                looked_at: looked_at.len(),
-                found: subscriptions::store::subscribers(conn, incident, &looked_at, opening)?,
-            });
+            let found = subscriptions::store::subscribers(conn, incident, &looked_at, opening)?;
+            return Ok(Stretch::of(&looked_at, found));
         }
         Phase::Told => {
             let after = after.map(|tenant| (tenant, key.clone()));
@@ -289,10 +301,12 @@ fn watchers(
         .and_then(|(id, email)| Some((id.parse::<RequestId>().ok()?, email.to_owned())));
     if let (Some(tenant), Some((request, email))) = (after, place) {
         let from = pair!("service_requests.tenant_id", "service_requests.id" >= tenant: Uuid, request: Uuid);
+        // Said of both: PostgreSQL would enter one of the indexes at its beginning.
+        let watched = pair!("request_watchers.tenant_id", "request_watchers.request_id" >= tenant: Uuid, request: Uuid);
         let is_later = service_requests::id
             .ne(request)
             .or(request_watchers::email.gt(email));
-        query = query.filter(from).filter(is_later);
+        query = query.filter(from).filter(watched).filter(is_later);
     }
     type Row = (
         (TenantId, RequestId, String),
@@ -317,40 +331,47 @@ fn watchers(
     Ok(rows.into_iter().map(recipient).collect())
 }
 
-/// The subscribed contacts of the tenants that share a service and a region with the incident; with an opening, only
-/// those for whom it has left, who did not want it, or who were told in another way.
-fn contacts(
+/// The next contacts of whatever tenants, by tenant and contact.
+fn contacts_after(
     conn: &mut Connection,
-    incident: IncidentId,
-    (after, opening): (Option<(TenantId, ContactId)>, Option<Broadcast>),
+    place: Option<(TenantId, ContactId)>,
     limit: i64,
-) -> Result<Vec<(Place, Recipient)>, Problem> {
+) -> Result<Vec<(TenantId, ContactId)>, Problem> {
     let mut query = tenant_contacts::table
-        .filter(affects!(incident, tenant_contacts::tenant_id))
         .order((tenant_contacts::tenant_id, tenant_contacts::id))
         .limit(limit)
-        .select((
-            tenant_contacts::id,
-            (
-                tenant_contacts::tenant_id,
-                tenant_contacts::email,
-                tenant_contacts::name,
-                tenant_contacts::locale,
-                tenant_contacts::time_zone,
-            ),
-        ))
+        .select((tenant_contacts::tenant_id, tenant_contacts::id))
         .into_boxed();
-    if let Some((tenant, id)) = after {
+    if let Some((tenant, id)) = place {
         query =
             query.filter(pair!("tenant_contacts.tenant_id", "tenant_contacts.id" > tenant: Uuid, id: Uuid));
     }
+    Ok(query.load(conn)?)
+}
+
+/// Which of these contacts are of tenants that share a service and a region with the incident; with an opening, only those
+/// for whom it has left, who did not want it, or who were told in another way.
+fn contacts(
+    conn: &mut Connection,
+    incident: IncidentId,
+    looked_at: &[(TenantId, ContactId)],
+    opening: Option<Broadcast>,
+) -> Result<Vec<Recipient>, Problem> {
+    let mut query = tenant_contacts::table
+        .filter(tenant_contacts::id.eq_any(looked_at.iter().map(|(_, id)| *id)))
+        .filter(affects!(incident, tenant_contacts::tenant_id))
+        .order((tenant_contacts::tenant_id, tenant_contacts::id))
+        .select((
+            tenant_contacts::tenant_id,
+            tenant_contacts::email,
+            tenant_contacts::name,
+            tenant_contacts::locale,
+            tenant_contacts::time_zone,
+        ))
+        .into_boxed();
     if let Some(opening) = opening {
         let (tenant, address) = (tenant_contacts::tenant_id, tenant_contacts::email);
         query = reached!(query, incident, opening, tenant, address);
     }
-    let rows: Vec<(ContactId, Recipient)> = query.load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, to)| ((to.tenant_id, id.to_string()), to))
-        .collect())
+    Ok(query.load(conn)?)
 }

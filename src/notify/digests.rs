@@ -11,8 +11,8 @@ use std::str::FromStr as _;
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 
-use super::subscriptions::store::{self, Said};
-use crate::db::{Connection, DeliveryId, Id, IncidentId, Moment, PersonId, TenantId};
+use super::subscriptions::store::{self, Reader, Said};
+use crate::db::{Connection, DeliveryId, Id, IncidentId, Moment, TenantId};
 use crate::mail::carried::{self, Kept};
 use crate::mail::opt_outs::{About, Standing};
 use crate::mail::{self, Delivery, DeliveryKind, Priority, Step};
@@ -35,17 +35,17 @@ pub fn expect<'a>(
     keepers: impl Iterator<Item = &'a Said>,
     now: Moment,
 ) -> Result<(), Problem> {
-    let mut mornings: BTreeMap<Moment, Vec<PersonId>> = BTreeMap::new();
+    let mut mornings: BTreeMap<Moment, Vec<Reader>> = BTreeMap::new();
     for said in keepers {
-        let people = mornings.entry(morning(&said.time_zone, now)).or_default();
-        people.push(said.person);
+        let readers = mornings.entry(morning(&said.time_zone, now)).or_default();
+        readers.push(said.reader);
     }
     if mornings.is_empty() {
         return Ok(());
     }
     carried::alone(conn)?;
-    for (at, people) in mornings {
-        store::expect_digests(conn, &people, at)?;
+    for (at, readers) in mornings {
+        store::expect_digests(conn, &readers, at)?;
     }
     Ok(())
 }
@@ -65,8 +65,8 @@ pub fn step(conn: &mut Connection, now: Moment) -> Result<Step, Problem> {
     let emails: Vec<&str> = due.iter().map(|(_, to)| to.email.as_str()).collect();
     let mut kept = wanted(conn, &emails)?;
     let mut rows = Vec::new();
-    for (person, to) in due {
-        store::digest_made(conn, (to.tenant_id, person))?;
+    for (reader, to) in due {
+        store::digest_made(conn, to.tenant_id, reader)?;
         if let Some(kept) = kept.remove(&(to.tenant_id, to.email.clone())) {
             let digest = Delivery::new(Id::at(now), DeliveryKind::Digest, to, Priority::Bulk, now);
             carried::carry(conn, &kept, Some(digest.event_id))?;

@@ -675,3 +675,97 @@ async fn updates_wait_for_the_morning_or_for_the_end_and_are_said_once() {
     );
     healthy(desk);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_says_who_its_contacts_are_and_what_each_of_them_hears_of() {
+    let stage = stage_with(None).await;
+    let (desk, bob, contoso) = (&stage.desk, &stage.bob, &stage.contoso["id"]);
+    let own = format!("/v1/tenants/{}", contoso.as_str().unwrap());
+    let contacts = format!("{own}/contacts");
+    let [daily, ends, said] = [
+        "daily@contoso.example",
+        "ends@contoso.example",
+        "vic@contoso.example",
+    ];
+    let vic = desk.member("vic", "tenant_viewer", &stage.contoso).await;
+    let form = json!({"contacts": [
+        {"email": "Daily@Contoso.example", "name": "Daily", "time_zone": "America/New_York", "digest": true},
+        {"email": ends, "name": "Ends", "locale": "de", "topics": ["ended", "ended"]},
+        {"email": said, "name": "Vic", "topics": []},
+    ]});
+    let named = bob.put(&contacts, form.clone()).await.ok();
+    assert_eq!(
+        named["contacts"],
+        json!([
+            {"email": daily, "name": "Daily", "locale": "en", "time_zone": "America/New_York",
+             "topics": ["opened", "updated", "ended", "reported"], "digest": true},
+            {"email": ends, "name": "Ends", "locale": "de", "time_zone": "UTC", "topics": ["ended"], "digest": false},
+            {"email": said, "name": "Vic", "locale": "en", "time_zone": "UTC", "topics": [], "digest": false},
+        ])
+    );
+    // What somebody says of themselves comes before what is said of their address.
+    let own_word = json!({"topics": ["opened"], "subscriptions": []});
+    vic.put("/v1/me/notifications", own_word).await.ok();
+
+    let incident = stage.incident().await;
+    desk.drain().await;
+    let update = says(&stage, &incident, "updates").await;
+    desk.drain().await;
+    assert_eq!(got(desk, CONTACT), [""; 0], "who is not named any more");
+    assert_eq!(got(desk, ends), [""; 0]);
+    for (to, reason) in [(daily, "digest"), (ends, "unwanted"), (said, "unwanted")] {
+        assert_eq!(
+            row(desk, &update["broadcast_id"], to).await,
+            kept_back(reason),
+            "{to}"
+        );
+    }
+    // Who stays a contact keeps what is kept for the morning.
+    bob.put(&contacts, form).await.ok();
+    desk.pass(TimeDelta::days(1));
+    desk.drain().await;
+    let mails = desk.mailbox.to(daily);
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[1].subject(), "What became known");
+    let end = says(&stage, &incident, "resolve").await;
+    desk.drain().await;
+    assert_eq!(desk.mailbox.to(ends).len(), 1, "the end alone");
+    assert_eq!(desk.mailbox.to(said).len(), 2, "the opening, and so the end");
+    assert_eq!(row(desk, &end["broadcast_id"], daily).await.0, "sent");
+
+    // Whose they are to say, and what cannot be said.
+    stage
+        .eva
+        .put(&contacts, json!({"contacts": []}))
+        .await
+        .refused(404, "not-found");
+    vic.put(&contacts, json!({"contacts": []}))
+        .await
+        .refused(403, "forbidden");
+    let provider = format!("/v1/tenants/{}/contacts", allclear::db::PROVIDER);
+    desk.operator
+        .put(&provider, json!({"contacts": []}))
+        .await
+        .refused(404, "not-found");
+    for (contact, pointer) in [
+        (json!({"email": "nobody", "name": "x"}), "/contacts/1/email"),
+        (
+            json!({"email": "DAILY@contoso.example", "name": "x"}),
+            "/contacts/1/email",
+        ),
+        (
+            json!({"email": ends, "name": "x", "topics": ["weather"]}),
+            "/contacts/1/topics/0",
+        ),
+        (
+            json!({"email": ends, "name": "x", "time_zone": "Mars/Olympus"}),
+            "/contacts/1/time_zone",
+        ),
+    ] {
+        let form = json!({"contacts": [{"email": daily, "name": "Daily"}, contact]});
+        let refused = bob.put(&contacts, form).await.refused(422, "validation-failed");
+        assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+    }
+    assert_eq!(bob.get(&own).await.ok()["contacts"].as_array().unwrap().len(), 3);
+    healthy(desk);
+}

@@ -288,6 +288,10 @@ impl Story {
             })
         );
         assert_eq!(event["tenant_id"], fabrikam["id"]);
+        let form = json!({"contacts": [{"email": "it@fabrikam.example", "name": "IT"}]});
+        let id = &fabrikam["id"];
+        self.does(&olive, "set_contacts", id, form, "contacts_changed")
+            .await;
         let queue = always_on("Night", &[&ada.id]);
         let queue = self
             .does(&olive, "create_queue", &none, queue, "queue_created")

@@ -26,6 +26,7 @@ mod chain;
 mod command_line;
 mod custody;
 mod deliveries;
+mod faults;
 mod hostile;
 mod http;
 mod identity;

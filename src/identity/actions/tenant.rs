@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 
 use super::{language, zone};
 use crate::db::schema::{regions, services};
-use crate::db::{Connection, Id, Moment, PROVIDER, TenantId, lock};
-use crate::identity::model::{Contact, Plan, Tenant, TenantView};
+use crate::db::{Connection, Id, PROVIDER, TenantId, lock};
+use crate::identity::contacts::{self, NewContact};
+use crate::identity::model::{Plan, Tenant, TenantView};
 use crate::identity::{Caller, Right, store};
 use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::problem::{Code, FieldError, Problem};
@@ -44,26 +45,6 @@ pub struct NewTenant {
     #[serde(default)]
     #[garde(length(max = 1000), dive)]
     pub contacts: Vec<NewContact>,
-}
-
-/// A contact of a new tenant; language and zone are the tenant's unless given.
-#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewContact {
-    /// The address.
-    #[garde(custom(text::email))]
-    pub email: String,
-    /// The name.
-    #[garde(custom(text::line::<200>))]
-    pub name: String,
-    /// The language.
-    #[serde(default)]
-    #[garde(inner(custom(text::locale)))]
-    pub locale: Option<String>,
-    /// The IANA time zone.
-    #[serde(default)]
-    #[garde(inner(custom(text::time_zone)))]
-    pub time_zone: Option<String>,
 }
 
 /// What changes of a tenant; what is left out stays.
@@ -121,7 +102,7 @@ pub fn create_tenant(
         created_at: now,
         updated_at: now,
     };
-    let contacts = contacts(form, tenant.id, now)?;
+    let contacts = contacts::rows(&form.contacts, &tenant, now)?;
     store::create_tenant(conn, &tenant, &region_slugs, &service_slugs, &contacts)?;
     let event = Event::new(
         EventKind::TenantCreated,
@@ -132,31 +113,6 @@ pub fn create_tenant(
     );
     journal::record(conn, &event, &[])?;
     store::tenant_view(conn, tenant)
-}
-
-fn contacts(form: &NewTenant, tenant_id: TenantId, now: Moment) -> Result<Vec<Contact>, Problem> {
-    let mut contacts: Vec<Contact> = Vec::new();
-    for (place, contact) in form.contacts.iter().enumerate() {
-        let email = text::email_address(&contact.email).unwrap_or_default();
-        if contacts.iter().any(|other| other.email == email) {
-            return Err(Problem::invalid(
-                format!("/contacts/{place}/email"),
-                "is there twice",
-            ));
-        }
-        contacts.push(Contact {
-            tenant_id,
-            id: Id::at(now),
-            email,
-            name: contact.name.trim().to_owned(),
-            locale: contact.locale.clone().unwrap_or_else(|| form.locale.clone()),
-            time_zone: contact
-                .time_zone
-                .clone()
-                .unwrap_or_else(|| form.time_zone.clone()),
-        });
-    }
-    Ok(contacts)
 }
 
 fn unique(slugs: &[String]) -> Vec<String> {

@@ -7,14 +7,10 @@ use utoipa::ToSchema;
 
 use super::wishes::Wishes;
 use crate::db::schema::{notification_preferences, subscriptions};
-use crate::db::{Id, IncidentId, Moment, PersonId, SubscriptionId, TenantId, text_enum};
+use crate::db::{Id, IncidentId, Moment, PersonId, SubscriptionId, TenantId};
 use crate::http::body;
+use crate::identity::{Contact, Topic};
 use crate::text;
-
-text_enum! {
-    /// What there is to hear of an incident.
-    Topic { Opened = "opened", Updated = "updated", Ended = "ended", Reported = "reported" }
-}
 
 impl Wishes {
     fn of(topics: &[Topic], digest: bool) -> Self {
@@ -36,6 +32,18 @@ impl Wishes {
         ];
         let wanted = each.into_iter().filter(|(_, is_wanted)| *is_wanted);
         wanted.map(|(topic, _)| topic).collect()
+    }
+}
+
+impl From<&Contact> for Wishes {
+    fn from(row: &Contact) -> Self {
+        Self {
+            opened: row.opened,
+            updated: row.updated,
+            ended: row.ended,
+            reported: row.reported,
+            digest: row.digest,
+        }
     }
 }
 

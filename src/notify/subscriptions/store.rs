@@ -9,9 +9,12 @@ use super::model::{Place as Where, Preferences, Subscription};
 use super::wishes::Wishes;
 use crate::db::schema::{
     incident_regions, incident_services, memberships, notification_preferences, people, regions,
-    service_requests, services, subscriptions, told,
+    service_requests, services, subscriptions, tenant_contacts, told,
 };
-use crate::db::{Connection, IncidentId, Moment, PROVIDER, PersonId, TenantId, Uuid, on_each, pair};
+use crate::db::{
+    Connection, ContactId, IncidentId, Moment, PROVIDER, PersonId, TenantId, Uuid, on_each, pair,
+};
+use crate::identity::Contact;
 use crate::incidents::affects;
 use crate::mail::{Broadcast, Recipient, duplicates};
 use crate::notify::reached::reached;
@@ -108,18 +111,28 @@ pub fn known(conn: &mut Connection, named: &[Where]) -> Result<(Vec<String>, Vec
     ))
 }
 
-/// What somebody has said of what they want to hear of.
+/// Whose updates are kept until the morning.
+#[derive(Clone, Copy, Debug)]
+pub enum Reader {
+    /// Somebody who has said so.
+    Person(PersonId),
+    /// An address of which its tenant has said so.
+    Contact(ContactId),
+}
+
+/// What is said of what somebody is to hear of.
 #[derive(Clone, Debug)]
 pub struct Said {
     /// Who.
-    pub person: PersonId,
+    pub reader: Reader,
     /// What.
     pub wishes: Wishes,
     /// Where their morning is.
     pub time_zone: String,
 }
 
-/// What those among these recipients want who have said so, by tenant and address.
+/// What those among these recipients are to hear of whom something is said of, by tenant and address. What a tenant says of
+/// its contacts holds where they have said nothing themselves.
 pub fn said(
     conn: &mut Connection,
     recipients: &[Recipient],
@@ -135,31 +148,59 @@ pub fn said(
         // By the address alone: with the tenants beside it all pairs would be looked up.
         let rows: Vec<(String, String, Preferences)> = notification_preferences::table
             .inner_join(people::table.on(people::id.eq(notification_preferences::person_id)))
-            .filter(people::email.eq_any(emails))
+            .filter(people::email.eq_any(emails.clone()))
             .select((people::email, people::time_zone, Preferences::as_select()))
             .load(conn)?;
         for (email, time_zone, row) in rows {
             if asked.contains(&(row.tenant_id, email.as_str())) {
                 let said = Said {
-                    person: row.person_id,
+                    reader: Reader::Person(row.person_id),
                     wishes: row.wishes(),
                     time_zone,
                 };
                 found.insert((row.tenant_id, email), said);
             }
         }
+        let contacts: Vec<Contact> = tenant_contacts::table
+            .filter(tenant_contacts::email.eq_any(emails))
+            .select(Contact::as_select())
+            .load(conn)?;
+        for row in contacts {
+            let wishes = Wishes::from(&row);
+            if wishes != Wishes::ALL && asked.contains(&(row.tenant_id, row.email.as_str())) {
+                found.entry((row.tenant_id, row.email)).or_insert(Said {
+                    reader: Reader::Contact(row.id),
+                    wishes,
+                    time_zone: row.time_zone,
+                });
+            }
+        }
     }
     Ok(found)
 }
 
-/// Notes when the next digests of these people are due, where none is waited for yet. On whosever behalf: of a tenant for
-/// which nothing is kept they get none.
-pub fn expect_digests(conn: &mut Connection, people: &[PersonId], at: Moment) -> Result<(), Problem> {
-    let rows = notification_preferences::table
-        .filter(notification_preferences::person_id.eq_any(people))
+/// Notes when the next digests of these are due, where none is waited for yet. On whosever behalf: of a tenant for which
+/// nothing is kept they get none.
+pub fn expect_digests(conn: &mut Connection, readers: &[Reader], at: Moment) -> Result<(), Problem> {
+    let people = readers.iter().filter_map(|reader| match reader {
+        Reader::Person(id) => Some(*id),
+        Reader::Contact(_) => None,
+    });
+    let contacts = readers.iter().filter_map(|reader| match reader {
+        Reader::Contact(id) => Some(*id),
+        Reader::Person(_) => None,
+    });
+    let of_people = notification_preferences::table
+        .filter(notification_preferences::person_id.eq_any(people.collect::<Vec<_>>()))
         .filter(notification_preferences::digest_due_at.is_null());
-    diesel::update(rows)
+    diesel::update(of_people)
         .set(notification_preferences::digest_due_at.eq(Some(at)))
+        .execute(conn)?;
+    let of_contacts = tenant_contacts::table
+        .filter(tenant_contacts::id.eq_any(contacts.collect::<Vec<_>>()))
+        .filter(tenant_contacts::digest_due_at.is_null());
+    diesel::update(of_contacts)
+        .set(tenant_contacts::digest_due_at.eq(Some(at)))
         .execute(conn)?;
     Ok(())
 }
@@ -180,27 +221,49 @@ macro_rules! person_to_tell {
     };
 }
 
-/// Whoever's digest is due, up to `limit` of them, whoever has waited longest first.
+/// Whoever's digest is due, up to `limit` people and contacts each, whoever has waited longest first.
 pub fn due_digests(
     conn: &mut Connection,
     now: Moment,
     limit: i64,
-) -> Result<Vec<(PersonId, Recipient)>, Problem> {
-    Ok(notification_preferences::table
+) -> Result<Vec<(Reader, Recipient)>, Problem> {
+    let people: Vec<(PersonId, Recipient)> = notification_preferences::table
         .inner_join(people::table.on(people::id.eq(notification_preferences::person_id)))
         .filter(notification_preferences::digest_due_at.le(now))
         .order(notification_preferences::digest_due_at)
         .limit(limit)
         .select(person_to_tell!())
-        .load(conn)?)
+        .load(conn)?;
+    let contacts: Vec<(ContactId, Recipient)> = tenant_contacts::table
+        .filter(tenant_contacts::digest_due_at.le(now))
+        .order(tenant_contacts::digest_due_at)
+        .limit(limit)
+        .select((
+            tenant_contacts::id,
+            (
+                tenant_contacts::tenant_id,
+                tenant_contacts::email,
+                tenant_contacts::name,
+                tenant_contacts::locale,
+                tenant_contacts::time_zone,
+            ),
+        ))
+        .load(conn)?;
+    let people = people.into_iter().map(|(id, to)| (Reader::Person(id), to));
+    let contacts = contacts.into_iter().map(|(id, to)| (Reader::Contact(id), to));
+    Ok(people.chain(contacts).collect())
 }
 
 /// The digest of somebody is waited for no more.
-pub fn digest_made(conn: &mut Connection, (tenant, person): Whose) -> Result<(), Problem> {
-    let row = notification_preferences::table.find((tenant, person));
-    diesel::update(row)
-        .set(notification_preferences::digest_due_at.eq(None::<Moment>))
-        .execute(conn)?;
+pub fn digest_made(conn: &mut Connection, tenant: TenantId, reader: Reader) -> Result<(), Problem> {
+    match reader {
+        Reader::Person(id) => diesel::update(notification_preferences::table.find((tenant, id)))
+            .set(notification_preferences::digest_due_at.eq(None::<Moment>))
+            .execute(conn)?,
+        Reader::Contact(id) => diesel::update(tenant_contacts::table.find((tenant, id)))
+            .set(tenant_contacts::digest_due_at.eq(None::<Moment>))
+            .execute(conn)?,
+    };
     Ok(())
 }
 
