@@ -29,12 +29,12 @@ pub use post::inbox;
 
 use crate::clock::Clock;
 use crate::db::{Connection, Db, Location, Moment, Scope};
-use crate::http::Cursors;
 use crate::http::bell::Bell;
 use crate::http::body;
 use crate::http::limits::Limits;
 use crate::http::porch::{self, Counts, Routes, porch};
 use crate::http::traffic::Traffic;
+use crate::http::{Cursors, Uploads};
 use crate::identity::bootstrap::{self, FirstOperator};
 use crate::identity::keys::{Keys, Secret};
 use crate::identity::session::Policy;
@@ -47,6 +47,7 @@ use crate::mail::transport::{self, Transport};
 use crate::mail::{self, Composer, Dispatcher, Rehearsal, Render};
 use crate::notify::messages::{Messages, Templates};
 use crate::problem::{Code, Problem};
+use crate::requests::attachments::Shelf;
 use crate::settings::Settings;
 use crate::worker::Worker;
 use crate::{audit, catalog, incidents, journal, notify, queues, requests, sla};
@@ -87,6 +88,8 @@ pub struct Running {
     pub inbound: Option<String>,
     /// Its database, for tests and for commands that look in.
     pub db: Db,
+    /// Its files, for the same.
+    pub shelf: Shelf,
     /// Its background, for tests that step it.
     pub worker: Worker,
     /// Mints and checks its tokens.
@@ -169,9 +172,9 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
     let messages = Arc::new(messages);
     let dispatcher = dispatcher(&settings, (&db, &clock), (messages.clone(), &secret), &registry)?;
     let numbers = Metrics::new(registry, Arc::clone(&dispatcher))?;
+    let shelf = Shelf::open(&settings)?;
     let worker = Worker::new(
-        db.clone(),
-        clock.clone(),
+        (db.clone(), clock.clone(), shelf.clone()),
         dispatcher,
         tokens.keys().clone(),
         chain_key(&secret),
@@ -186,10 +189,10 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         &db,
         (&tokens, &messages),
         (&bell, &traffic, numbers),
-        &secret,
+        (&secret, &shelf),
     )?;
     let ground = (db.clone(), clock, bell.clone());
-    let (inbound, door) = post::open(&settings, ground, &secret, stop.subscribe())
+    let (inbound, door) = post::open(&settings, ground, (&secret, &shelf), stop.subscribe())
         .await?
         .unzip();
     tracing::info!(url, inbound, engine = db.engine(), "serving");
@@ -197,6 +200,7 @@ pub async fn open(settings: Settings, clock: Clock) -> Result<Running, Problem> 
         url,
         inbound,
         door,
+        shelf,
         first_operator,
         db,
         worker,
@@ -222,7 +226,7 @@ fn listen(
     db: &Db,
     (tokens, messages): (&Tokens, &Arc<Messages>),
     (bell, traffic, numbers): (&Bell, &Traffic, Metrics),
-    secret: &Secret,
+    (secret, shelf): (&Secret, &Shelf),
 ) -> Result<(actix_web::dev::Server, String), Problem> {
     let counts = web::Data::new(Counts::new(&numbers.registry).map_err(Problem::internal)?);
     let document = document();
@@ -243,6 +247,7 @@ fn listen(
     let policy = web::Data::new(Policy::of(settings));
     let issuers = web::Data::new(identity::sso::Issuers::new(clock.get_ref().clone())?);
     let secret = web::Data::new(secret.clone());
+    let (shelf, uploads) = (web::Data::new(shelf.clone()), web::Data::new(Uploads::default()));
     let limits = web::Data::new(Limits::new(settings.rate_limit, settings.refusal_limit, &clock));
     let origins = settings.allowed_origins.clone();
     let failed =
@@ -281,6 +286,8 @@ fn listen(
             .app_data(policy.clone())
             .app_data(issuers.clone())
             .app_data(secret.clone())
+            .app_data(shelf.clone())
+            .app_data(uploads.clone())
             .app_data(rehearsal.clone())
             .app_data(limits.clone())
             .app_data(web::PayloadConfig::new(body::LIMIT))

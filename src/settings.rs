@@ -4,6 +4,7 @@
 //! into types at the start; a bad value names its setting and says what is allowed.
 
 mod check;
+mod files;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -16,6 +17,8 @@ use lettre::message::Mailbox;
 use serde::Deserialize;
 
 use check::{Checker, duration, each, network, origin, pause, url_of, workers};
+use files::GivenFiles;
+pub use files::{Bucket, Files, Place};
 
 use crate::db::Location;
 
@@ -122,6 +125,22 @@ given! {
     inbound_limit "ALLCLEAR_INBOUND_LIMIT";
     /// The name in Authentication-Results of the mail server whose word on a sender counts [default: nobody's does]
     inbound_authserv_id "ALLCLEAR_INBOUND_AUTHSERV_ID";
+    /// Where the files of requests are: a folder, or s3://bucket/folder [default: attachments in the data directory]
+    attachments "ALLCLEAR_ATTACHMENTS";
+    /// Megabytes that a file of a request has at most [default: 10]
+    attachment_limit "ALLCLEAR_ATTACHMENT_LIMIT";
+    /// Files of a mail that are kept with its comment [default: 20]
+    attachments_per_mail "ALLCLEAR_ATTACHMENTS_PER_MAIL";
+    /// Megabytes that all files of a request have at most [default: 100]
+    attachments_per_request "ALLCLEAR_ATTACHMENTS_PER_REQUEST";
+    /// The address of the S3-compatible store of the files [default: Amazon's, in the region]
+    s3_endpoint "AWS_ENDPOINT_URL";
+    /// The region of the bucket [default: us-east-1]
+    s3_region "AWS_REGION";
+    /// The id of the key of the store [default: the role of the machine]
+    s3_access_key_id "AWS_ACCESS_KEY_ID";
+    /// The key of the store
+    s3_secret_access_key "AWS_SECRET_ACCESS_KEY";
     /// Threads that serve HTTP [default: one for each core]
     http_workers "ALLCLEAR_HTTP_WORKERS";
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas
@@ -225,6 +244,8 @@ pub struct Settings {
     pub mail_daily_cap: Option<NonZeroU32>,
     /// Where mail comes in; `None` is nowhere.
     pub inbound: Option<Inbound>,
+    /// The files of requests.
+    pub files: Files,
     /// Threads that serve HTTP.
     pub http_workers: Option<usize>,
     /// Networks of proxies whose X-Forwarded-For is believed.
@@ -559,6 +580,16 @@ impl Settings {
                 given.inbound_limit,
                 given.inbound_authserv_id,
             ),
+            files: check.files_of_requests(GivenFiles {
+                place: given.attachments,
+                most_of_file: given.attachment_limit,
+                most_of_mail: given.attachments_per_mail,
+                most_of_request: given.attachments_per_request,
+                endpoint: given.s3_endpoint,
+                region: given.s3_region,
+                key_id: given.s3_access_key_id,
+                key: given.s3_secret_access_key,
+            }),
             http_workers: check.take(
                 ("http-workers", "ALLCLEAR_HTTP_WORKERS"),
                 given.http_workers,
@@ -644,6 +675,11 @@ impl Settings {
     /// Where mail is written when there is no server to send it to.
     pub fn mail_dir(&self) -> PathBuf {
         self.data_dir.join("mail")
+    }
+
+    /// Where the files of requests are when no other place is set.
+    pub fn attachments_dir(&self) -> PathBuf {
+        self.data_dir.join("attachments")
     }
 }
 

@@ -22,6 +22,7 @@ use crate::journal::{self, ChainKey, Reader};
 use crate::mail::{self, Dispatcher, Priority, Step};
 use crate::notify::{audience, cascade, digests, own_mail};
 use crate::problem::Problem;
+use crate::requests::attachments::{self, Shelf};
 use crate::requests::hand_overs::digest;
 use crate::requests::line::board::Board;
 use crate::requests::line::{climb, hand_over, push};
@@ -49,6 +50,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 pub struct Worker {
     db: Db,
     clock: Clock,
+    shelf: Shelf,
     dispatcher: Arc<Dispatcher>,
     keys: Keys,
     chain: ChainKey,
@@ -59,8 +61,7 @@ pub struct Worker {
 impl Worker {
     /// A worker of this process.
     pub fn new(
-        db: Db,
-        clock: Clock,
+        (db, clock, shelf): (Db, Clock, Shelf),
         dispatcher: Arc<Dispatcher>,
         keys: Keys,
         chain: ChainKey,
@@ -70,6 +71,7 @@ impl Worker {
         Self {
             db,
             clock,
+            shelf,
             dispatcher,
             keys,
             chain,
@@ -303,7 +305,8 @@ impl Worker {
         Ok(Step::Worked)
     }
 
-    /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys, looks for gaps in queues.
+    /// Closes what has been resolved for long, sums up refusals, forgets old idempotency keys, takes away files that nobody
+    /// has any more, looks for gaps in queues.
     pub async fn sweep(&self) -> Result<Step, Problem> {
         let (now, window) = (self.now(), self.reopen_window);
         let swept = self.db.write(Scope::of_system(), move |conn| {
@@ -324,7 +327,8 @@ impl Worker {
         // Another process may have made a key: this one signs with it from now on.
         self.keys.look().await?;
         let found = self.survey().await;
-        Ok(if swept.await? + summed? + found? > 0 {
+        let taken_away = attachments::actions::sweep((&self.db, Scope::of_system()), &self.shelf, now).await;
+        Ok(if swept.await? + summed? + found? + taken_away? > 0 {
             Step::Worked
         } else {
             Step::Idle

@@ -14,6 +14,7 @@ use crate::identity::keys::Secret;
 use crate::mail::inbound::door::Door;
 use crate::mail::return_address::ReturnAddresses;
 use crate::problem::Problem;
+use crate::requests::attachments::Shelf;
 use crate::requests::replies::Inbox;
 use crate::settings::{Protocol, Settings};
 
@@ -24,22 +25,28 @@ pub fn addresses(settings: &Settings, secret: &Secret) -> Option<ReturnAddresses
 }
 
 /// Whoever takes mail, if it comes in.
-pub fn inbox(settings: &Settings, (db, clock, bell): (Db, Clock, Bell), secret: &Secret) -> Option<Inbox> {
+pub fn inbox(
+    settings: &Settings,
+    (db, clock, bell): (Db, Clock, Bell),
+    (secret, shelf): (&Secret, &Shelf),
+) -> Option<Inbox> {
     let inbound = settings.inbound.as_ref()?;
     let addresses = addresses(settings, secret)?;
     let sender = settings.mail_from.email.as_ref();
     let within = Correspondence::new(db, clock, bell);
-    Some(Inbox::new(within, addresses, sender, inbound.authserv_id.clone()))
+    let trusted = inbound.authserv_id.clone();
+    let files = (shelf.clone(), settings.files.clone());
+    Some(Inbox::new(within, files, addresses, sender, trusted))
 }
 
 /// Opens the door, if there is one, until it is to stop; where it is.
 pub(super) async fn open(
     settings: &Settings,
     ground: (Db, Clock, Bell),
-    secret: &Secret,
+    tools: (&Secret, &Shelf),
     stop: watch::Receiver<bool>,
 ) -> Result<Option<(String, JoinHandle<()>)>, Problem> {
-    let Some(inbox) = inbox(settings, ground, secret) else {
+    let Some(inbox) = inbox(settings, ground, tools) else {
         return Ok(None);
     };
     let Some((inbound, (protocol, address))) = settings

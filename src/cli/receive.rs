@@ -12,6 +12,7 @@ use crate::db;
 use crate::http::bell::Bell;
 use crate::identity::keys::Secret;
 use crate::mail::inbound::{Incoming, Receipt, Receive as _};
+use crate::requests::attachments::Shelf;
 use crate::settings::{Given, Settings};
 
 /// A mail, for whoever has the database.
@@ -74,7 +75,8 @@ async fn take(args: ReceiveArgs) -> Result<(), Failure> {
     let db = app::prepare(&settings, &clock).await?.db;
     let secret = Secret::load(settings.secret.as_deref(), &settings.data_dir)?;
     // Nobody hears the bell: servers look for work by themselves.
-    let inbox = app::inbox(&settings, (db, clock, Bell::default()), &secret);
+    let shelf = Shelf::open(&settings)?;
+    let inbox = app::inbox(&settings, (db, clock, Bell::default()), (&secret, &shelf));
     let inbox = inbox.ok_or_else(|| NotTaken::new(AGAIN, "`inbound-domain` is not set: no mail comes in"))?;
     let from = Ipv4Addr::LOCALHOST.into();
     if let Some(to) = &args.recipient {

@@ -18,6 +18,7 @@ use crate::mail;
 use crate::notify;
 use crate::problem::Problem;
 use crate::requests;
+use crate::requests::attachments::{self, Shelf};
 use crate::settings::Given;
 
 /// Rows that one transaction of an erasing takes.
@@ -81,7 +82,8 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
     let scope = db
         .read(Scope::of_system(), move |conn| custody::scope_of(conn, tenant))
         .await?;
-    let written = archive::write(&db, scope, tenant, &path, clock.now().into()).await?;
+    let shelf = Shelf::open(&settings)?;
+    let written = archive::write((&db, &shelf), scope, tenant, &path, clock.now().into()).await?;
     print(&format!("{}: {written} items", path.display()))
 }
 
@@ -94,6 +96,7 @@ async fn erase(args: EraseArgs) -> Result<(), Failure> {
     let db = app::prepare(&settings, &clock).await?.db;
     let erased = Erasing {
         db,
+        shelf: Shelf::open(&settings)?,
         tenant: args.tenant_id,
         now: clock.now().into(),
     };
@@ -103,6 +106,7 @@ async fn erase(args: EraseArgs) -> Result<(), Failure> {
 /// An erasing: small transactions, each of which finds what is left. One that was cut off is begun again.
 struct Erasing {
     db: Db,
+    shelf: Shelf,
     tenant: TenantId,
     now: Moment,
 }
@@ -125,6 +129,8 @@ impl Erasing {
         let events = self
             .all(move |conn| journal::erase_all(conn, tenant, CHUNK))
             .await?;
+        let all = (&self.db, Scope::of_system());
+        while attachments::actions::sweep(all, &self.shelf, now).await? > 0 {}
         // What was being expanded beside it knew the addresses still.
         let mails = mails.saturating_add(self.mail().await?);
         let data = json!({"requests": requests, "members": members, "mails": mails, "events": events});

@@ -35,6 +35,7 @@ nouns! {
     DeliveryNoun DeliveryId "one message to one recipient";
     SubscriptionNoun SubscriptionId "what somebody wants to hear of";
     SuppressionNoun SuppressionId "an address that takes no mail";
+    AttachmentNoun AttachmentId "a file of a request";
     SubjectNoun  SubjectId  "whatever an event is about";
 }
 

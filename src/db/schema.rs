@@ -942,11 +942,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Integer, Nullable, SmallInt, Text};
+    use super::super::columns::{Jsonb, Instant, Uuid};
+
+    attachments (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        request_id -> Uuid,
+        comment_id -> Nullable<Uuid>,
+        state -> Text,
+        name -> Text,
+        media_type -> Text,
+        size -> Integer,
+        sha256 -> Text,
+        at -> Instant,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     absences,
     agent_skills,
     agents,
     api_keys,
+    attachments,
     audit_heads,
     broadcasts,
     calendar_editions,

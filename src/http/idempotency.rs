@@ -72,6 +72,22 @@ struct Kept {
 }
 
 impl IdempotencyKey {
+    /// The answer that a call with this key had, if it was made before: for what does something outside the database
+    /// before its effect.
+    pub fn before(
+        &self,
+        conn: &mut Connection,
+        (tenant, person): (TenantId, PersonId),
+        body: &[u8],
+        now: Moment,
+    ) -> Result<Option<Answer>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let row = idempotency_keys::table.find((tenant, person, &self.method, &self.path, key));
+        let kept = row.first::<Kept>(conn).optional()?;
+        let kept = kept.filter(|kept| kept.is_fresh(now));
+        kept.map(|kept| kept.replay(&digest_of(body))).transpose()
+    }
+
     /// Runs `work`, or gives the answer that it had the first time.
     pub fn once(
         &self,
@@ -85,10 +101,10 @@ impl IdempotencyKey {
         let Self { method, path, .. } = self;
         let name = format!("idempotency {tenant} {person} {method} {path} {key}");
         lock::exclusive(conn, lock::Key::named(&name)).map_err(in_progress)?;
-        let digest = URL_SAFE_NO_PAD.encode(digest(&SHA256, body));
+        let digest = digest_of(body);
         let row = idempotency_keys::table.find((tenant, person, method, path, key));
         if let Some(kept) = row.first::<Kept>(conn).optional()? {
-            if now.since(kept.created_at) < KEPT {
+            if kept.is_fresh(now) {
                 return kept.replay(&digest);
             }
             diesel::delete(row).execute(conn)?;
@@ -114,7 +130,15 @@ impl IdempotencyKey {
     }
 }
 
+fn digest_of(body: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, body))
+}
+
 impl Kept {
+    fn is_fresh(&self, now: Moment) -> bool {
+        now.since(self.created_at) < KEPT
+    }
+
     fn replay(self, digest: &str) -> Result<Answer, Problem> {
         if self.digest != digest {
             return Err(Problem::new(

@@ -14,8 +14,10 @@ pub mod limits;
 pub mod page;
 pub mod porch;
 pub mod traffic;
+pub mod upload;
 
 pub use answer::Answer;
 pub use body::{Form, Query};
 pub use etag::IfMatch;
 pub use page::{Cursors, Items, Page, Pages};
+pub use upload::{Upload, Uploads};

@@ -288,6 +288,25 @@ impl Caller {
         Ok(answer.respond())
     }
 
+    /// Writes down what an action begins with, in a transaction of its own: for one that does something outside the database
+    /// before it is done, and may not come so far. Not again for an idempotency key.
+    pub async fn begin<T: Send + 'static>(
+        &self,
+        body: web::Bytes,
+        work: impl Fn(&mut Connection, &Caller) -> Result<T, Problem> + Send + Sync + 'static,
+    ) -> Result<Begun<T>, Problem> {
+        let caller = self.clone();
+        let begun = self.db.write(self.scope(), move |conn| {
+            caller.confirm(conn)?;
+            let whose = (caller.tenant(), caller.person());
+            match caller.idempotency.before(conn, whose, &body, caller.now())? {
+                Some(answer) => Ok(Begun::Before(answer)),
+                None => work(conn, &caller).map(Begun::Now),
+            }
+        });
+        begun.await
+    }
+
     /// Runs an action in a transaction, takes what came of it, and undoes it.
     pub async fn rehearse<T: Send + 'static>(
         self,
@@ -353,6 +372,15 @@ impl Caller {
         }
         Ok(())
     }
+}
+
+/// An action that has begun.
+#[derive(Debug)]
+pub enum Begun<T> {
+    /// With this.
+    Now(T),
+    /// It was done before, by the same call, with this answer.
+    Before(Answer),
 }
 
 /// An answer that is shown once.

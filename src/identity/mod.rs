@@ -29,7 +29,7 @@ pub mod sso;
 pub mod store;
 pub mod tokens;
 
-pub use caller::{Caller, Remembered};
+pub use caller::{Begun, Caller, Remembered};
 pub use contacts::{Contact, Topic};
 pub use correspondence::{Correspondence, Correspondent};
 pub use door::{Door, IsOf, guard};

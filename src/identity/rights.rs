@@ -116,9 +116,9 @@ policy! {
     ManageIncidents,   [NO   NO   NO   NO   ALL  ALL ], With(IncidentsWrite),  "Open, publish, change, update, end, merge, reopen and report incidents",
         [open_incident publish_incident change_incident update_incident resolve_incident reopen_incident mark_false_positive
          merge_incident cancel_incident report_incident];
-    ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments and histories",
+    ReadRequests,      [OWN  OWN  FREE FREE FREE ALL ], With(RequestsRead),    "Read requests, comments, files and histories",
         [list_requests read_request list_comments list_history read_sla list_requests_of_incident
-         list_requests_of_queue rehearse_rules];
+         list_requests_of_queue list_attachments read_attachment rehearse_rules];
     SeeInternals,      [NO   NO   FREE FREE FREE ALL ], With(RequestsRead),    "Read internal notes and events, assignees and queues",
         [];
     FileRequests,      [OWN  NO   ALL  ALL  NO   ALL ], With(RequestsWrite),   "File requests",
@@ -127,8 +127,8 @@ policy! {
         [change_request];
     Converse,          [OWN  NO   FREE FREE FREE ALL ], With(RequestsWrite),   "Add to a conversation, by one of the next two",
         [comment_on_request];
-    CommentOnRequests, [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Comment in public, add and remove watchers",
-        [add_watchers remove_watchers];
+    CommentOnRequests, [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Comment in public, add and remove files and watchers",
+        [add_watchers remove_watchers add_attachment remove_attachment];
     WriteNotes,        [NO   NO   FREE FREE FREE ALL ], With(RequestsWrite),   "Write internal notes",
         [];
     ReopenRequests,    [OWN  NO   FREE FREE NO   ALL ], With(RequestsWrite),   "Reopen, say \"still affected\"",

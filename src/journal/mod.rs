@@ -136,6 +136,8 @@ text_enum! {
         RequestDetached = "request_detached",
         WatchersAdded = "watchers_added",
         WatchersRemoved = "watchers_removed",
+        AttachmentsAdded = "attachments_added",
+        AttachmentsRemoved = "attachments_removed",
     }
 }
 

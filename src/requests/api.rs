@@ -56,6 +56,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(unwatch)
         .service(of_incident)
         .configure(line::api::routes)
+        .configure(super::attachments::api::routes)
         .configure(super::hand_overs::api::routes)
         .configure(super::rehearsal::api::routes)
         .configure(super::reports::api::routes);

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use serde_json::json;
 
 use super::model::Request;
-use super::store;
 use super::view::{CommentView, EventView, Names, RequestView};
+use super::{attachments, store};
 use crate::db::schema::{request_comments, request_replies, request_watchers, service_requests};
 use crate::db::{CommentId, Connection, Json, Moment, PersonId, RequestId, TenantId};
 use crate::identity::custody;
@@ -124,6 +124,7 @@ pub fn erase(conn: &mut Connection, tenant: TenantId, now: Moment, limit: i64) -
         .filter(request_replies::tenant_id.eq(tenant))
         .filter(request_replies::request_id.eq_any(ids.clone()));
     diesel::delete(replies).execute(conn)?;
+    attachments::store::erase(conn, tenant, &ids)?;
     let requests = service_requests::table
         .filter(service_requests::tenant_id.eq(tenant))
         .filter(service_requests::id.eq_any(ids));

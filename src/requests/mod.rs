@@ -5,6 +5,7 @@
 
 pub mod actions;
 pub mod api;
+pub mod attachments;
 pub mod concerning;
 pub mod custody;
 pub mod hand_overs;

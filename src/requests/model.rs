@@ -102,6 +102,13 @@ pub struct Request {
     pub assigned_off_duty: bool,
 }
 
+impl Request {
+    /// Whether anybody adds anything to it any more.
+    pub fn takes_words(&self) -> bool {
+        self.is_open || self.status == Status::Resolved
+    }
+}
+
 /// A comment.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = request_comments)]

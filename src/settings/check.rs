@@ -208,7 +208,7 @@ impl Checker<'_> {
         })
     }
 
-    fn alone<T>(
+    pub fn alone<T>(
         &mut self,
         (name, env): (&'static str, &'static str),
         value: String,
@@ -254,7 +254,7 @@ fn door(text: &str) -> Option<(Protocol, String)> {
 }
 
 /// A name as the DNS has it: letters, digits, hyphens and underlines between dots; in lower case.
-fn dns_name(text: &str) -> Option<String> {
+pub fn dns_name(text: &str) -> Option<String> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

@@ -81,6 +81,7 @@ impl Story {
             "{override_id}",
             "{waiver_id}",
             "{hand_over_id}",
+            "{attachment_id}",
             "{token}",
         ]
         .iter()
@@ -667,6 +668,23 @@ impl Story {
         self.does(&ada, "reject_request", &third, form, "request_rejected")
             .await;
         let fourth = self.filed(&incident).await;
+        let bytes = json!("it is down");
+        let file = self
+            .does(&bob, "add_attachment", &fourth, bytes, "attachments_added")
+            .await;
+        let below = json!(format!(
+            "{}/{}",
+            fourth.as_str().unwrap(),
+            file["id"].as_str().unwrap()
+        ));
+        self.does(
+            &bob,
+            "remove_attachment",
+            &below,
+            json!({}),
+            "attachments_removed",
+        )
+        .await;
         let over = format!("/v1/incidents/{}/resolve", incident["id"].as_str().unwrap());
         self.stage.marta.post(&over, words).await.ok();
         self.does(

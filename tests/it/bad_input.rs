@@ -578,9 +578,8 @@ async fn what_belongs_to_another_tenant_is_answered_like_what_does_not_exist() {
                 Reply::of(body.iter().fold(call, |call, body| call.json(body)))
             };
             let foreign = call(walk.cast.path(&operation)).await;
-            let nobody = operation
-                .template
-                .replace("{id}", "01980000-0000-7000-8000-000000000000");
+            let below = walk.cast.below(&operation.template);
+            let nobody = below.replace("{id}", "01980000-0000-7000-8000-000000000000");
             let unknown = call(nobody).await;
             walk.calls += 2;
             walk.expect(&format!("{name} of another tenant"), &foreign, &[404, 403]);
@@ -593,7 +592,7 @@ async fn what_belongs_to_another_tenant_is_answered_like_what_does_not_exist() {
             seen.insert(foreign.status);
             let reference = walk.cast.request["reference"].as_str().unwrap();
             if operation.template.starts_with("/v1/service-requests/") && foreign.status == 404 {
-                let by_reference = call(operation.template.replace("{id}", reference)).await;
+                let by_reference = call(below.replace("{id}", reference)).await;
                 walk.expect(&format!("{name} by its reference"), &by_reference, &[404]);
             }
         }
@@ -725,6 +724,7 @@ async fn query_parameters_that_are_unknown_repeated_or_wrong_are_400() {
                 (Shape::Text, "service" | "region" | "skill") => vec!["Sign-in", "a_b", "%27", "a,b"],
                 (Shape::Text, "by") => vec!["weather", "clock,", "clock,clock", "CLOCK", "clock%2C%20day"],
                 (Shape::Text, "recipient" | "address") => vec!["nobody", "a@b@c", "%3Cscript%3E"],
+                (Shape::Text, "name") => vec!["%20", "a%09b", "%C3"],
                 (Shape::Text, "error") => vec!["x%00", "%20"],
                 other => panic!("which values does {} not take? {other:?}", operation.name()),
             });

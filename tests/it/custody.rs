@@ -7,9 +7,10 @@ use std::path::Path;
 use allclear::db::{Scope, TenantId};
 use allclear::{identity, requests};
 use aws_lc_rs::digest::{SHA256, digest};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::desk::{PASSWORD, Stage, TestDesk, User, incident_form};
+use crate::desk::{PASSWORD, Reply, Stage, TestDesk, User, incident_form};
 use crate::migrations::contents;
 use crate::oidc::{AUDIENCE, Issuer};
 
@@ -39,7 +40,8 @@ async fn story() -> Story {
     theirs["regions"] = json!(["europe"]);
     theirs["title"] = json!("Die Post kommt nicht an");
     let theirs = marta.post("/v1/incidents", theirs).await.created();
-    eva.files("Die Post ist weg", &theirs).await.created();
+    let of_eva = eva.files("Die Post ist weg", &theirs).await.created();
+    let of_eva = format!("/v1/service-requests/{}", of_eva["id"].as_str().unwrap());
     let both = desk.member("carla", "tenant_viewer", contoso).await;
     desk.sql(&format!(
         "INSERT INTO memberships (tenant_id, person_id, role, created_at) \
@@ -61,6 +63,14 @@ async fn story() -> Story {
     )
     .await
     .created();
+    for (who, path, name) in [
+        (bob, &path, "Xylophone.log"),
+        (bob, &path, "Quartet.log"),
+        (eva, &of_eva, "Die%20Post.log"),
+    ] {
+        let call = who.call(Method::POST, &format!("{path}/attachments?name={name}"));
+        Reply::of(call.body(name)).await.created();
+    }
     let note = json!({"body": "They never plug it in.", "visibility": "internal"});
     ada.post(&format!("{path}/comments"), note).await.created();
     for turn in 0..3 {
@@ -174,7 +184,18 @@ async fn a_tenant_gets_everything_that_is_its_own_and_nothing_else() {
         items += lines(text).len();
         assert!(files["README.md"].contains(file["name"].as_str().unwrap()));
     }
-    assert_eq!(files.len(), manifest["files"].as_array().unwrap().len() + 2);
+    // With the files of its requests, each under its id.
+    let of_request = format!(
+        "/v1/service-requests/{}/attachments",
+        request["id"].as_str().unwrap()
+    );
+    let attachments = bob.all(&of_request).await;
+    assert_eq!(lines(&files["attachments.jsonl"]), attachments);
+    for (attachment, content) in attachments.iter().zip(["Xylophone.log", "Quartet.log"]) {
+        let name = format!("attachments/{}", attachment["id"].as_str().unwrap());
+        assert_eq!(files[&name], content);
+    }
+    assert_eq!(files.len(), manifest["files"].as_array().unwrap().len() + 4);
     assert!(said.contains(&format!("{items} items")), "{said}");
     // Each request as its administrator reads it, with all that was said and done.
     let requests = lines(&files["service-requests.jsonl"]);
@@ -281,6 +302,15 @@ async fn an_erased_tenant_leaves_counts_and_nothing_that_says_whose_they_were() 
     assert_eq!(counts(), before);
     assert_eq!((desk.count("agents"), desk.count("agent_skills")), (0, 0));
     assert_eq!(of_adatum(&stage), others);
+    // Its files are gone, too, and nobody else's.
+    let folder = desk.settings().attachments_dir();
+    let files_of = |tenant: &Value| {
+        std::fs::read_dir(folder.join(tenant["id"].as_str().unwrap()))
+            .unwrap()
+            .count()
+    };
+    assert_eq!((files_of(&stage.contoso), files_of(&stage.adatum)), (0, 1));
+    assert_eq!(desk.count("attachments"), 1);
     // Nobody is let in, nobody waits, nothing more is sent.
     let form = json!({"email": stage.bob.email, "password": PASSWORD});
     desk.stranger()

@@ -190,6 +190,8 @@ const WITHOUT_PRECONDITION: &[&str] = &[
     "update_incident",
     "file_request",
     "comment_on_request",
+    "add_attachment",
+    "remove_attachment",
     "claim_request",
     "retry_delivery",
     "retry_deliveries",

@@ -302,6 +302,96 @@ async fn a_letter_that_is_not_an_answer_becomes_nothing_but_a_refusal() {
     stage.desk.leave_undrained();
 }
 
+/// A mail with files, each of so many bytes.
+fn with_files(from: &str, id: &str, files: &[(&str, usize)]) -> String {
+    let part = |(name, size): &(&str, usize)| {
+        format!(
+            "--b\nContent-Type: text/html\nContent-Disposition: attachment; filename=\"{name}\"\n\n{}\n",
+            "<b>".repeat(size / 3)
+        )
+    };
+    let parts: String = files.iter().map(part).collect();
+    let head = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n";
+    letter(from, id, head, &format!("--b\n\nSee the log.\n{parts}--b--"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_an_answer_are_kept_once_as_far_as_there_is_room() {
+    let limited = |settings: &mut Settings| {
+        comes_in(settings, Protocol::Lmtp);
+        settings.files.most_of_file = 300;
+        settings.files.most_of_mail = 3;
+        settings.files.most_of_request = 1000;
+    };
+    let stage = Stage::set_with(limited).await;
+    let (desk, bob) = (&stage.desk, &stage.bob);
+    let incident = stage.incident().await;
+    let request = files(bob, &incident, &[]).await;
+    desk.drain().await;
+    let address = reply_to(&asked(desk, &bob.email));
+    let mut relay = Relay::at(desk);
+    let several = [
+        ("../../log.html", 30),
+        ("film.mp4", 330),
+        ("b.txt", 300),
+        ("c.txt", 300),
+        ("d.txt", 3),
+    ];
+    let mail = with_files(&bob.email, "f1", &several);
+    for _ in 0..2 {
+        assert!(relay.hands_in(&bob.email, &address, &mail).starts_with("250"));
+    }
+    // Of a stranger's nothing is kept.
+    let eves = mail.replace(&bob.email, "eve@evil.example");
+    assert!(
+        relay
+            .hands_in("eve@evil.example", &address, &eves)
+            .starts_with("550")
+    );
+    let more = with_files(&bob.email, "f2", &[("e.txt", 300), ("f.txt", 300)]);
+    assert!(relay.hands_in(&bob.email, &address, &more).starts_with("250"));
+    let said = |kept: &str, left_out: &str| {
+        format!("See the log.\n\n[Files: {kept}]\n\n[Files that were left out: {left_out}]")
+    };
+    let comments = bob.all(&format!("{request}/comments")).await;
+    assert_eq!(
+        comments
+            .iter()
+            .map(|comment| comment["body"].clone())
+            .collect::<Vec<_>>(),
+        [
+            said(
+                "log.html, b.txt, c.txt",
+                "film.mp4 (too large), d.txt (too many files)"
+            ),
+            said("e.txt", "f.txt (the request has too many)"),
+        ]
+    );
+    let kept = bob.all(&format!("{request}/attachments")).await;
+    let of = |index: usize, file: &Value| {
+        assert_eq!(file["comment_id"], comments[index]["id"]);
+        file["name"].as_str().unwrap().to_owned()
+    };
+    let names: Vec<_> = kept
+        .iter()
+        .map(|file| of(usize::from(file["name"] == "e.txt"), file))
+        .collect();
+    assert_eq!(names, ["log.html", "b.txt", "c.txt", "e.txt"]);
+    assert_eq!(desk.count("attachments"), 4);
+    assert_eq!(
+        (&kept[0]["media_type"], &kept[0]["size"]),
+        (&json!("text/plain; charset=utf-8"), &json!(30))
+    );
+    let path = format!("{request}/attachments/{}", kept[0]["id"].as_str().unwrap());
+    assert_eq!(bob.get(&path).await.ok(), "<b>".repeat(10));
+    let history = bob.all(&format!("{request}/history")).await;
+    let added = history
+        .iter()
+        .filter(|event| event["kind"] == "attachments_added");
+    assert_eq!(added.count(), 2);
+    desk.drain().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_answer_by_themselves_stop_after_one_exchange() {
     let stage = stage(Protocol::Lmtp).await;

@@ -16,6 +16,7 @@ mod oidc;
 mod accounts;
 mod agents;
 mod architecture;
+mod attachments;
 mod audience;
 mod audit;
 mod audit_story;

@@ -347,6 +347,18 @@ async fn roster(stage: &Stage, queue: &Value, ben: &User) -> Vec<(&'static str, 
     ids
 }
 
+/// Two files of a request; the first one's id.
+pub async fn attached(who: &User, request: &Value) -> String {
+    let path = format!("/v1/service-requests/{}/attachments", text(&request["id"]));
+    let mut ids = Vec::new();
+    for name in ["log.txt", "more.txt"] {
+        let call = who.call(Method::POST, &format!("{path}?name={name}"));
+        let added = Reply::of(call.body("it is down")).await.created();
+        ids.push(text(&added["id"]));
+    }
+    ids.remove(0)
+}
+
 /// Two addresses of a tenant that take no mail; the first one's id.
 pub async fn suppressed(desk: &TestDesk, tenant: String) -> String {
     let now = desk.clock.now().into();
@@ -504,6 +516,7 @@ impl Cast {
         let suppression = suppressed(desk, text(&stage.contoso["id"])).await;
         let incident = marta.get(&path).await.ok();
         let request = ada.get(&of_request).await.ok();
+        roster.push(("attachment_id", attached(ada, &request).await));
         stage.desk.leave_undrained();
         // Of no session: to end them all is one of the calls.
         stage.desk.operator = desk_operator_without_session(&stage.desk);
@@ -561,7 +574,7 @@ impl Cast {
     }
 
     /// A path with the ids in it of what there is below something.
-    fn below(&self, template: &str) -> String {
+    pub fn below(&self, template: &str) -> String {
         let filled = |path: String, (name, id): &(&str, String)| path.replace(&format!("{{{name}}}"), id);
         self.roster.iter().fold(template.to_owned(), filled)
     }
@@ -703,12 +716,13 @@ async fn what_is_answered_is_what_the_document_says() {
         let name = operation.name();
         let is_simple = operation.method == Method::GET || makes(&operation);
         // Needs a code of the moment, or a token from a mail: their stories are in accounts.rs.
-        // Or a file that is no JSON: sla.rs.
+        // Or a file: sla.rs, attachments.rs.
         let needs_more = [
             "confirm_second_factor",
             "set_password",
             "accept_invitation",
             "import_holidays",
+            "add_attachment",
         ];
         if needs_more.contains(&operation.id.as_str()) {
             assert_eq!(reply.status, 422, "{name}: {}", reply.body);

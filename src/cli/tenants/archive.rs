@@ -12,13 +12,14 @@ use super::contents;
 use crate::cli::Failure;
 use crate::db::{Db, Moment, Scope, TenantId};
 use crate::problem::Problem;
+use crate::requests::attachments::Shelf;
 
 /// The version of the form, for whoever reads archives by program.
 const FORMAT: &str = "allclear-tenant-export/1";
 
 /// Writes the archive of a tenant; how many items are in it.
 pub async fn write(
-    db: &Db,
+    (db, shelf): (&Db, &Shelf),
     scope: Scope,
     tenant: TenantId,
     path: &Path,
@@ -41,6 +42,7 @@ pub async fn write(
         items += lines.items;
         files.push(lines.put(&mut tar, part.name, now)?);
     }
+    put_files((db, shelf), scope, tenant, &mut tar, now).await?;
     let manifest = json!({
         "format": FORMAT, "allclear": env!("CARGO_PKG_VERSION"), "tenant_id": tenant, "exported_at": now, "files": files,
     });
@@ -98,6 +100,31 @@ impl Lines {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         Ok(json!({"name": name, "items": self.items, "bytes": self.bytes, "sha256": digest}))
+    }
+}
+
+/// Puts the files that came with comments into a folder of the archive.
+async fn put_files(
+    (db, shelf): (&Db, &Shelf),
+    scope: Scope,
+    tenant: TenantId,
+    tar: &mut tar::Builder<std::fs::File>,
+    now: Moment,
+) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let read = contents::attachments_after(tenant);
+        let (next, rows) = db.read(scope, move |conn| read(conn, after)).await?;
+        for row in &rows {
+            // What was taken away meanwhile is not the tenant's any more.
+            if let Some(bytes) = shelf.read(row).await? {
+                put(tar, &format!("attachments/{}", row.id), &bytes, now)?;
+            }
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::archive::Lines;
 use crate::audit;
 use crate::audit::api::AuditView;
-use crate::db::{Connection, Db, Scope, TenantId};
+use crate::db::{AttachmentId, Connection, Db, Scope, TenantId};
 use crate::identity::api_key::{self, ApiKeyView};
 use crate::identity::{UserView, custody, store};
 use crate::incidents;
@@ -19,6 +19,7 @@ use crate::mail::{self, DeliveryView};
 use crate::notify::subscriptions;
 use crate::problem::Problem;
 use crate::requests;
+use crate::requests::attachments::{Attachment, AttachmentView};
 
 /// Items that are read at once.
 const PAGE: i64 = 200;
@@ -74,6 +75,12 @@ pub const PARTS: &[Part] = &[
         what: "its service requests, each with its watchers, its public comments and its history",
         schema: "RequestView",
         write: |db, scope, tenant, lines| Box::pin(service_requests(db, scope, tenant, lines)),
+    },
+    Part {
+        name: "attachments.jsonl",
+        what: "the files that came with its comments; each is in the folder `attachments`, under its id",
+        schema: "AttachmentView",
+        write: |db, scope, tenant, lines| Box::pin(attachments(db, scope, tenant, lines)),
     },
     Part {
         name: "deliveries.jsonl",
@@ -231,6 +238,24 @@ async fn service_requests(db: &Db, scope: Scope, tenant: TenantId, lines: &mut L
     pages(db, scope, read, |item| lines.add(&item)).await
 }
 
+async fn attachments(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
+    pages(db, scope, attachments_after(tenant), |row| {
+        lines.add(&AttachmentView::from(row))
+    })
+    .await
+}
+
+/// The rows of its files, page by page.
+pub fn attachments_after(
+    tenant: TenantId,
+) -> impl Fn(&mut Connection, Option<AttachmentId>) -> Result<(Option<AttachmentId>, Vec<Attachment>), Problem>
++ Clone {
+    move |conn, after| {
+        let rows = requests::attachments::store::of_tenant(conn, tenant, after, PAGE)?;
+        Ok((rows.last().map(|row| row.id), rows))
+    }
+}
+
 async fn audit(db: &Db, scope: Scope, tenant: TenantId, lines: &mut Lines) -> Result<(), Problem> {
     let read = move |conn: &mut Connection, before| {
         let filter = audit::store::Filter {
@@ -278,6 +303,7 @@ mod tests {
         ("request_watchers", "service-requests.jsonl"),
         ("sla_clocks", "service-requests.jsonl"),
         ("events", "audit.jsonl"),
+        ("attachments", "attachments.jsonl"),
         ("deliveries", "deliveries.jsonl"),
         ("notification_preferences", "notifications.jsonl"),
         ("subscriptions", "notifications.jsonl"),

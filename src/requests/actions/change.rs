@@ -57,6 +57,18 @@ impl<'a> Change<'a> {
             .require(self.before.version, self.before.status.as_str())
     }
 
+    /// 409 for a request to which nobody adds anything any more.
+    pub fn takes_words(&self) -> Result<(), Problem> {
+        if self.request.takes_words() {
+            return Ok(());
+        }
+        let refusal = Refusal {
+            from: self.request.status,
+            allowed: Vec::new(),
+        };
+        Err(refusal.into())
+    }
+
     /// Decides where `verb` leads.
     pub fn apply(&mut self, conn: &mut Connection, verb: Verb) -> Result<(), Problem> {
         let to = self.check(conn, verb)?;

@@ -6,7 +6,7 @@ use super::change::{Change, save, tell};
 use crate::db::{Connection, Moment, lock};
 use crate::identity::{Caller, Right};
 use crate::journal::{Actor, EventKind, Reader};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::requests::lifecycle::Verb;
 use crate::requests::model::{Comment, NewComment, Request, Visibility, Watchers};
 use crate::requests::store::{self, Key};
@@ -33,10 +33,8 @@ pub fn comment(
     }
     if !caller.is_staff() {
         change.apply(conn, Verb::Reply)?;
-    } else if !change.request.is_open && change.request.status != crate::requests::Status::Resolved {
-        let allowed: Vec<Verb> = Vec::new();
-        let detail = format!("the request is {}", change.request.status);
-        return Err(Problem::new(Code::TransitionNotAllowed, detail).with("allowed", allowed));
+    } else {
+        change.takes_words()?;
     }
     let comment = change.comment(conn, &form.body, Visibility::Public)?;
     Ok((

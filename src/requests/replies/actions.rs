@@ -1,11 +1,13 @@
 //! A letter becomes a comment: by the same action, and with the same rights, as a comment over the API.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
 
+use super::enclosed::Enclosed;
 use super::store::{self, Reply};
 use super::verdict::{self, Facts, Refusal};
 use crate::db::{Connection, PersonId, RequestId, lock};
@@ -14,8 +16,10 @@ use crate::mail::Delivery;
 use crate::mail::inbound::Letter;
 use crate::problem::Problem;
 use crate::requests;
+use crate::requests::attachments;
 use crate::requests::model::{NewComment, Request, Visibility};
 use crate::requests::store::Key;
+use crate::settings::Files;
 use crate::text;
 
 /// A comment has so many characters at most.
@@ -42,60 +46,98 @@ pub fn key_of(letter: &Letter, raw: &[u8]) -> String {
     HEXLOWER.encode(digest(&SHA256, known_by).as_ref())
 }
 
-/// Adds the letter that answers `row` as a comment; once, however often it comes.
+/// A letter that answers a message of ours, which was about a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The message.
+    pub row: Delivery,
+    /// The request.
+    pub request: RequestId,
+    /// The letter.
+    pub arrival: Arc<Arrival>,
+}
+
+/// What a letter is welcome for.
+pub enum Welcome {
+    /// It is a comment already. Whoever did not hear that it was taken hands it in again: whatever has happened since, it
+    /// was taken.
+    Known,
+    /// It becomes a comment of this person.
+    From(PersonId, String),
+    /// It becomes a comment of somebody who has watched this request in silence.
+    FromWatcher(Box<Request>),
+}
+
+/// Adds the letter as a comment, with the files that were put away; once, however often it comes.
 pub fn answer(
     conn: &mut Connection,
     within: &Correspondence,
-    row: &Delivery,
-    id: RequestId,
-    arrival: &Arrival,
+    answer: &Answer,
+    (enclosed, limits): (&Enclosed, &Files),
 ) -> Result<Result<(), Refusal>, Problem> {
+    let Answer { row, arrival, .. } = answer;
+    let id = answer.request;
     lock::exclusive(conn, lock::Key::of(id))?;
+    let author = match judge(conn, within, answer)? {
+        Err(refusal) => return Ok(Err(refusal)),
+        Ok(Welcome::Known) => return Ok(Ok(())),
+        Ok(Welcome::From(person, name)) => (person, name),
+        Ok(Welcome::FromWatcher(request)) => watcher(conn, within, &request, &arrival.letter)?,
+    };
+    let reply = Reply {
+        tenant_id: row.tenant_id,
+        request_id: id,
+        sender: arrival.letter.from.clone().unwrap_or_default(),
+        letter: arrival.key.clone(),
+        at: within.now(),
+    };
+    store::note(conn, &reply)?;
+    let caller = within.caller(row.tenant_id, author, arrival.from);
+    let form = NewComment {
+        body: body(&arrival.letter, &enclosed.words(arrival.letter.more_files)),
+        visibility: Visibility::Public,
+    };
+    let (_, comment) = requests::actions::comment(conn, &caller, &Key::Id(id), &form)?;
+    attachments::actions::keep(conn, &caller, (&enclosed.kept(), Some(comment.id)), limits)?;
+    Ok(Ok(()))
+}
+
+/// Whether the letter is welcome, and what it becomes.
+pub fn judge(
+    conn: &mut Connection,
+    within: &Correspondence,
+    answer: &Answer,
+) -> Result<Result<Welcome, Refusal>, Problem> {
+    let Answer { row, arrival, .. } = answer;
+    let id = answer.request;
     let Some(request) = requests::store::find(conn, row.tenant_id, id)? else {
         return Ok(Err(Refusal::Unknown));
     };
     let letter = &arrival.letter;
     let sender = letter.from.clone().unwrap_or_default();
-    // Whoever did not hear that it was taken hands it in again. Whatever has happened since, it was taken.
     if store::is_noted(conn, (row.tenant_id, id), (&sender, &arrival.key))? {
-        return Ok(Ok(()));
+        return Ok(Ok(Welcome::Known));
     }
     let correspondent = Correspondence::recognise(conn, row.tenant_id, &sender)?;
     let party = party(conn, &request, &sender)?;
-    let now = within.now();
-    let body = body(letter);
-    let reply = Reply {
-        tenant_id: row.tenant_id,
-        request_id: id,
-        sender: sender.clone(),
-        letter: arrival.key.clone(),
-        at: now,
-    };
+    let hour = within.now().plus(-TimeDelta::hours(1));
     let facts = Facts {
         sender: letter.from.as_deref(),
         recipient: &row.recipient,
         is_forged: arrival.is_forged,
         correspondent: &correspondent,
         is_party: party.is_some(),
-        recent: store::count(conn, (row.tenant_id, id), &sender, now.plus(-TimeDelta::hours(1)))?,
-        is_empty: body.is_empty(),
+        recent: store::count(conn, (row.tenant_id, id), &sender, hour)?,
+        is_empty: letter.files.is_empty() && body(letter, "").is_empty(),
     };
     if let Err(refusal) = verdict::judge(&facts) {
         return Ok(Err(refusal));
     }
-    store::note(conn, &reply)?;
-    let author = match (correspondent, party) {
-        (Correspondent::Member { person, name, .. }, _) => (person, name),
-        (_, Some(Party::Requester(person, name))) => (person, name),
-        _ => watcher(conn, within, &request, letter)?,
-    };
-    let caller = within.caller(row.tenant_id, author, arrival.from);
-    let form = NewComment {
-        body,
-        visibility: Visibility::Public,
-    };
-    requests::actions::comment(conn, &caller, &Key::Id(id), &form)?;
-    Ok(Ok(()))
+    Ok(Ok(match (correspondent, party) {
+        (Correspondent::Member { person, name, .. }, _) => Welcome::From(person, name),
+        (_, Some(Party::Requester(person, name))) => Welcome::From(person, name),
+        _ => Welcome::FromWatcher(Box::new(request)),
+    }))
 }
 
 /// What somebody without an account is to a request.
@@ -140,8 +182,8 @@ fn watcher(
     Ok((contact.id, name))
 }
 
-/// The words of a letter as a comment, and which files are not with it.
-fn body(letter: &Letter) -> String {
+/// The words of a letter as a comment, and which files came with it.
+fn body(letter: &Letter, files: &str) -> String {
     let is_harmless = |c: &char| matches!(c, '\n' | '\t') || !text::is_control(*c);
     let words: String = letter
         .words
@@ -149,26 +191,9 @@ fn body(letter: &Letter) -> String {
         .chars()
         .filter(is_harmless)
         .collect();
-    let files = files(letter);
     let room = LONGEST.saturating_sub(files.chars().count());
     let words: String = words.trim().chars().take(room).collect();
     format!("{words}{files}").trim().to_owned()
-}
-
-fn files(letter: &Letter) -> String {
-    let count = letter.files.len() + letter.more_files;
-    if count == 0 {
-        return String::new();
-    }
-    let names = letter.files.iter().map(|file| text::shortened(&file.name, 100));
-    let mut names: Vec<String> = names.collect();
-    if letter.more_files > 0 {
-        names.push(format!("and {} more", letter.more_files));
-    }
-    format!(
-        "\n\n[Files that came with the mail and are not kept: {}]",
-        names.join(", ")
-    )
 }
 
 #[cfg(test)]
@@ -180,21 +205,18 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_has_the_words_and_says_which_files_it_lacks() {
+    fn a_comment_has_the_words_and_says_which_files_came_with_it() {
         let plain = letter("From: ada@contoso.example\n\nIt works.\n\u{7} Thank you\u{202e}.\n");
-        assert_eq!(body(&plain), "It works.\n Thank you.");
-        let with_file = letter(
-            "From: a@b.example\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nSee the log.\n--b\n\
-             Content-Disposition: attachment; filename=\"log.txt\"\n\nx\n--b--\n",
-        );
+        assert_eq!(body(&plain, ""), "It works.\n Thank you.");
         assert_eq!(
-            body(&with_file),
-            "See the log.\n\n[Files that came with the mail and are not kept: log.txt]"
+            body(&plain, "\n\n[Files: log.txt]"),
+            "It works.\n Thank you.\n\n[Files: log.txt]"
         );
         let long = letter(&format!("From: a@b.example\n\n{}", "ä ".repeat(20_000)));
-        assert!(body(&long).chars().count() <= LONGEST);
+        let long = body(&long, "\n\n[Files: log.txt]");
+        assert!(long.chars().count() <= LONGEST && long.ends_with("[Files: log.txt]"));
         for raw in ["From: a@b.example\n\n", "From: a@b.example\n\n\u{202e}\u{7}\n"] {
-            assert_eq!(body(&letter(raw)), "");
+            assert_eq!(body(&letter(raw), ""), "");
         }
     }
 

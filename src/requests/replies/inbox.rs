@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use super::actions::{self, Arrival};
+use super::actions::{self, Answer, Arrival};
+use super::enclosed;
 use super::verdict::{self, Refusal};
 use crate::db::{DeliveryId, PROVIDER, TenantId};
 use crate::identity::Correspondence;
@@ -17,11 +18,14 @@ use crate::mail::inbound::{Author, Incoming, Letter, Receipt, Receive};
 use crate::mail::return_address::{Purpose, ReturnAddresses};
 use crate::mail::{self, DeliveryState, bounces};
 use crate::problem::{Code, Problem};
+use crate::requests::attachments::Shelf;
+use crate::settings::Files;
 use crate::text;
 
 /// Whoever takes letters.
 pub struct Inbox {
     within: Correspondence,
+    files: (Shelf, Files),
     addresses: ReturnAddresses,
     /// Our own address, in lower case.
     sender: String,
@@ -63,12 +67,14 @@ impl Inbox {
     /// before it signs what it found out about senders.
     pub fn new(
         within: Correspondence,
+        files: (Shelf, Files),
         addresses: ReturnAddresses,
         sender: &str,
         trusted: Option<String>,
     ) -> Self {
         Self {
             within,
+            files,
             addresses,
             sender: sender.to_lowercase(),
             trusted,
@@ -168,6 +174,7 @@ impl Inbox {
     }
 
     async fn judge(&self, answered: Vec<DeliveryId>, arrival: Arrival) -> Result<Verdict, Problem> {
+        let arrival = Arc::new(arrival);
         let found = self.within.look(move |conn| {
             for id in answered {
                 if let Some(row) = mail::store::find_by_id(conn, id)? {
@@ -183,8 +190,18 @@ impl Inbox {
         let Some(request) = row.request_id.filter(|_| row.kind.is_answered()) else {
             return Ok(Err((tenant, Refusal::Unknown)));
         };
+        let answer = Answer {
+            row,
+            request,
+            arrival,
+        };
+        let enclosed = match enclosed::put_away(&self.within, &self.files, &answer).await? {
+            Ok(enclosed) => enclosed,
+            Err(refusal) => return Ok(Err((tenant, refusal))),
+        };
+        let limits = self.files.1.clone();
         let answered = self.within.write(tenant, move |conn, within| {
-            actions::answer(conn, within, &row, request, &arrival)
+            actions::answer(conn, within, &answer, (&enclosed, &limits))
         });
         match answered.await {
             Ok(judged) => Ok(judged.map_err(|refusal| (tenant, refusal))),
