@@ -1339,6 +1339,25 @@ impl History {
         self.turned(&incident, "duplicate", &reply, told);
     }
 
+    /// An incident affects others than it did.
+    async fn rescope(&mut self) {
+        let Some(incident) = self.dice.pick(&self.incidents).cloned() else {
+            return;
+        };
+        let regions = [
+            json!(["north-america"]),
+            json!(["europe"]),
+            json!(["north-america", "europe"]),
+        ];
+        let regions = self.dice.pick(&regions).unwrap();
+        let form = json!({"regions": regions, "body": "Not all of you."});
+        let reply = self.stage.marta.patch(&incident_path(&incident), form).await;
+        let title = self.title(&incident);
+        self.log
+            .push(format!("{title} affects {regions} → {}", reply.status));
+        assert!(matches!(reply.status, 200 | 409), "rescope: {}", reply.body);
+    }
+
     /// An update is called off, or an opening; never an end.
     async fn cancel(&mut self) {
         let Some(incident) = self.dice.pick(&self.incidents).cloned() else {
@@ -1575,7 +1594,7 @@ impl History {
 
     async fn step(&mut self) {
         let worker = self.stage.desk.running().worker.clone();
-        match self.dice.roll(34) {
+        match self.dice.roll(36) {
             0 | 29 => self.open().await,
             1..=3 => self.file().await,
             4 | 5 => self.work("watch").await,
@@ -1607,6 +1626,7 @@ impl History {
             26 | 27 => self.trouble(),
             28 => self.crash().await,
             32 | 33 => self.leave().await,
+            34 | 35 => self.rescope().await,
             _ => self.stage.desk.drain().await,
         }
         self.stage.desk.pass(TimeDelta::milliseconds(

@@ -179,7 +179,7 @@ fn status(frame: Frame, language: &Language, at: &dyn Fn(i64) -> String) -> Stat
         started_at: at(0),
         resolved_at: is_over.then(|| at(95)),
         at: at(97),
-        next_update_by: is_active.then(|| at(157)),
+        next_update_by: (is_active && !spared).then(|| at(157)),
         goes_on_as: goes_on.then(other),
         spared,
         earlier: Vec::new(),

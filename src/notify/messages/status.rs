@@ -191,6 +191,8 @@ impl Messages {
         let (earlier, _) = shared.carried(conn, delivery, EARLIER)?;
         let mut words = self.status_words(delivery, &told, concerned);
         words.spared = shared.spares(conn, &told.incident, delivery.tenant_id)?;
+        // Who is spared hears of no more updates.
+        words.next_update_by = words.next_update_by.filter(|_| !words.spared);
         words.earlier = earlier.iter().map(|told| self.earlier(delivery, told)).collect();
         let words = Words::Status(Box::new(words));
         self.content(delivery, words, thread_of(&told.incident))
