@@ -1,6 +1,7 @@
 //! A mail that came in, as much of it as matters here. Pure: nothing is believed, and nothing is decided.
 
 use std::borrow::Cow;
+use std::panic::catch_unwind;
 
 use mail_parser::{Address, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
@@ -92,7 +93,9 @@ impl Letter {
         if !is_readable(raw) {
             return None;
         }
-        let message = MessageParser::default().parse(raw)?;
+        // The library panics where mails in mails end in the middle: such a mail is none.
+        let parsed = catch_unwind(|| MessageParser::default().parse(raw));
+        let message = parsed.ok().flatten()?;
         let (from, name) = match message.from().map(addresses).as_deref() {
             Some([(address, name)]) => (Some(address.clone()), name.clone()),
             _ => (None, String::new()),

@@ -185,6 +185,23 @@ fn what_would_keep_its_reader_busy_is_not_read() {
     }
 }
 
+#[test]
+fn a_mail_at_which_the_library_panics_is_none() {
+    let lines = [
+        "Content-Type: multipart/mixed; boundary=b",
+        "",
+        "--b",
+        "Content-Type: message/rfc822",
+        "",
+        "Content-Type: message/rfc822",
+        "",
+        "",
+        "--b--",
+    ];
+    assert_eq!(Letter::read(lines.join("\r\n").as_bytes(), None), None);
+    assert_eq!(Letter::read(lines.join("\n").as_bytes(), None), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
