@@ -3,6 +3,7 @@
 //! The functions that return `garde::Result` are checks for form fields; none of them lets a control character
 //! through, so that no header can be injected and no engine refuses the row.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 /// Whether a character has no place in a single line: controls, line and paragraph separators, bidi overrides.
@@ -114,6 +115,12 @@ pub fn cleaned(value: &str) -> String {
 /// The same, cut to so many characters.
 pub fn shortened(value: &str, most: usize) -> String {
     cleaned(value).chars().take(most).collect()
+}
+
+/// Each text once, in order.
+pub fn unique<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<String> {
+    let each: BTreeSet<String> = texts.into_iter().map(Into::into).collect();
+    each.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::problem::{Code, FieldError, Problem};
 use crate::settings::Settings;
+use crate::text;
 
 /// A body may be this long: 1 MiB.
 pub const LIMIT: usize = 1 << 20;
@@ -286,6 +287,17 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(query(request.query_string()).map(Self))
     }
+}
+
+/// The line of at most `MOST` characters that a parameter of this name has in a query string.
+pub fn line<const MOST: usize>(name: &str, given: String) -> Result<String, Problem> {
+    let refused = |why| Problem::new(Code::InvalidQuery, format!("{name} {why}"));
+    text::line::<MOST>(&given, &()).map_err(refused)?;
+    // What is no UTF-8 in a query string comes as this.
+    if given.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(refused(garde::Error::new("must be UTF-8")));
+    }
+    Ok(given)
 }
 
 #[cfg(test)]

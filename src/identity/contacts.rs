@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::actions::tenant::begin;
 use super::model::{Tenant, TenantView};
 use super::store;
 use super::{Caller, Right};
 use crate::db::schema::tenant_contacts;
-use crate::db::{Connection, ContactId, Id, Moment, PROVIDER, TenantId, lock, text_enum};
+use crate::db::{Connection, ContactId, Id, Moment, TenantId, text_enum};
 use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::problem::Problem;
 use crate::text;
@@ -18,6 +19,15 @@ use crate::text;
 text_enum! {
     /// What there is to hear of an incident.
     Topic { Opened = "opened", Updated = "updated", Ended = "ended", Reported = "reported" }
+}
+
+impl Topic {
+    /// Those that are wanted, of all of them in their order.
+    pub fn wanted(wishes: [bool; 4]) -> Vec<Self> {
+        let each = Self::ALL.iter().zip(wishes);
+        each.filter_map(|(topic, is_wanted)| is_wanted.then_some(*topic))
+            .collect()
+    }
 }
 
 /// Somebody who is subscribed to the status mail of a tenant.
@@ -104,15 +114,8 @@ pub struct ContactView {
 
 impl From<Contact> for ContactView {
     fn from(row: Contact) -> Self {
-        let each = [
-            (Topic::Opened, row.opened),
-            (Topic::Updated, row.updated),
-            (Topic::Ended, row.ended),
-            (Topic::Reported, row.reported),
-        ];
-        let wanted = each.into_iter().filter(|(_, is_wanted)| *is_wanted);
         Self {
-            topics: wanted.map(|(topic, _)| topic).collect(),
+            topics: Topic::wanted([row.opened, row.updated, row.ended, row.reported]),
             email: row.email,
             name: row.name,
             locale: row.locale,
@@ -184,13 +187,8 @@ pub fn set(
     form: &NewContacts,
 ) -> Result<TenantView, Problem> {
     caller.require(Right::ManageContacts)?;
-    let is_foreign = caller.scope().tenant().is_some_and(|own| own != id);
-    lock::exclusive(conn, lock::Key::of(id))?;
-    let found = store::tenant(conn, id)?.filter(|tenant| tenant.id != PROVIDER && !is_foreign);
-    let mut tenant = found.ok_or_else(|| Problem::not_found("tenant"))?;
+    let mut tenant = begin(conn, caller, id)?;
     let version = tenant.version;
-    let standing = if tenant.disabled { "disabled" } else { "active" };
-    caller.if_match.require(version, standing)?;
     let now = caller.now();
     let before = of(conn, id)?;
     let after = rows(&form.contacts, &tenant, now)?;

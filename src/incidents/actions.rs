@@ -18,6 +18,7 @@ use crate::identity::{self, Caller, Right};
 use crate::journal::{self, Event, EventKind, SubjectKind};
 use crate::mail::{self, Broadcast, BroadcastKind};
 use crate::problem::{Code, Problem};
+use crate::text;
 
 pub use amend::amend;
 pub use merge::merge;
@@ -37,7 +38,7 @@ pub fn open(conn: &mut Connection, caller: &Caller, form: &NewIncident) -> Resul
         let detail = "must be draft, investigating, identified or monitoring";
         return Err(Problem::invalid("/status", detail));
     }
-    let (services, regions) = (unique(&form.services), unique(&form.regions));
+    let (services, regions) = (text::unique(&form.services), text::unique(&form.regions));
     identity::actions::tenant::known_slugs(conn, &regions, &services)?;
     if let Some(follows) = form.follows
         && store::visible(conn, caller.scope(), false, follows)?.is_none()
@@ -91,13 +92,6 @@ fn began(at: Moment, now: Moment) -> Result<Moment, Problem> {
         true => Err(Problem::invalid("/started_at", "must not be in the future")),
         false => Ok(at),
     }
-}
-
-fn unique(slugs: &[String]) -> Vec<String> {
-    let mut slugs = slugs.to_vec();
-    slugs.sort_unstable();
-    slugs.dedup();
-    slugs
 }
 
 /// Makes a draft public.

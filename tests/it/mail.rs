@@ -1344,12 +1344,7 @@ impl History {
         let Some(incident) = self.dice.pick(&self.incidents).cloned() else {
             return;
         };
-        let regions = [
-            json!(["north-america"]),
-            json!(["europe"]),
-            json!(["north-america", "europe"]),
-        ];
-        let regions = self.dice.pick(&regions).unwrap();
+        let regions = self.regions();
         let form = json!({"regions": regions, "body": "Not all of you."});
         let reply = self.stage.marta.patch(&incident_path(&incident), form).await;
         let title = self.title(&incident);
@@ -1446,16 +1441,20 @@ impl History {
         self.turned(incident, call, &reply, told);
     }
 
-    async fn open(&mut self) {
+    fn regions(&mut self) -> Value {
         let regions = [
             json!(["north-america"]),
             json!(["europe"]),
             json!(["north-america", "europe"]),
         ];
+        self.dice.pick(&regions).unwrap().clone()
+    }
+
+    async fn open(&mut self) {
         let mut form = incident_form();
         // Not a prefix of another: mails are told apart by it.
         form["title"] = json!(format!("Trouble number {:03}", self.incidents.len()));
-        form["regions"] = self.dice.pick(&regions).unwrap().clone();
+        form["regions"] = self.regions();
         let incident = self.stage.marta.post("/v1/incidents", form).await.created();
         self.log.push(format!("open {}", self.title(&incident)));
         self.incidents.push(incident);

@@ -251,7 +251,7 @@ pub fn attachments_after(
 ) -> impl Fn(&mut Connection, Option<AttachmentId>) -> Result<(Option<AttachmentId>, Vec<Attachment>), Problem>
 + Clone {
     move |conn, after| {
-        let rows = requests::attachments::store::of_tenant(conn, tenant, after, PAGE)?;
+        let rows = requests::attachments::store::list(conn, (tenant, None), after, PAGE)?;
         Ok((rows.last().map(|row| row.id), rows))
     }
 }

@@ -88,7 +88,7 @@ pub fn create_tenant(
     form: &NewTenant,
 ) -> Result<TenantView, Problem> {
     caller.require(Right::ManageTenants)?;
-    let (region_slugs, service_slugs) = (unique(&form.regions), unique(&form.services));
+    let (region_slugs, service_slugs) = (text::unique(&form.regions), text::unique(&form.services));
     known_slugs(conn, &region_slugs, &service_slugs)?;
     let now = caller.now();
     let tenant = Tenant {
@@ -113,13 +113,6 @@ pub fn create_tenant(
     );
     journal::record(conn, &event, &[])?;
     store::tenant_view(conn, tenant)
-}
-
-fn unique(slugs: &[String]) -> Vec<String> {
-    let mut slugs = slugs.to_vec();
-    slugs.sort_unstable();
-    slugs.dedup();
-    slugs
 }
 
 /// 422 with a pointer to each region and service that the catalog does not have.
@@ -156,6 +149,17 @@ pub fn known_slugs(
     }
 }
 
+/// A tenant that is going to be changed, under its lock, as the caller has seen it.
+pub fn begin(conn: &mut Connection, caller: &Caller, id: TenantId) -> Result<Tenant, Problem> {
+    let is_foreign = caller.scope().tenant().is_some_and(|own| own != id);
+    lock::exclusive(conn, lock::Key::of(id))?;
+    let found = store::tenant(conn, id)?.filter(|tenant| tenant.id != PROVIDER && !is_foreign);
+    let tenant = found.ok_or_else(|| Problem::not_found("tenant"))?;
+    let standing = if tenant.disabled { "disabled" } else { "active" };
+    caller.if_match.require(tenant.version, standing)?;
+    Ok(tenant)
+}
+
 /// Changes a tenant.
 pub fn change_tenant(
     conn: &mut Connection,
@@ -164,14 +168,10 @@ pub fn change_tenant(
     form: &TenantChange,
 ) -> Result<TenantView, Problem> {
     caller.require(Right::ManageTenants)?;
-    lock::exclusive(conn, lock::Key::of(id))?;
-    let found = store::tenant(conn, id)?.filter(|tenant| tenant.id != PROVIDER);
-    let before = found.ok_or_else(|| Problem::not_found("tenant"))?;
-    let standing = if before.disabled { "disabled" } else { "active" };
-    caller.if_match.require(before.version, standing)?;
+    let before = begin(conn, caller, id)?;
     let (regions, services) = (
-        form.regions.as_deref().map(unique),
-        form.services.as_deref().map(unique),
+        form.regions.as_ref().map(text::unique),
+        form.services.as_ref().map(text::unique),
     );
     known_slugs(
         conn,

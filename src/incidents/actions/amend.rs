@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, Entry, began, unique};
+use super::{Change, Entry, began};
 use crate::db::{Connection, IncidentId};
 use crate::identity::{self, Caller};
 use crate::incidents::lifecycle::{self, Status};
@@ -14,6 +14,7 @@ use crate::incidents::store::{self, WithBroadcast};
 use crate::journal::{self, EventKind};
 use crate::mail::BroadcastKind;
 use crate::problem::{Code, Problem};
+use crate::text;
 
 /// Slugs of services, and of regions.
 type Reach = (Vec<String>, Vec<String>);
@@ -34,22 +35,21 @@ pub fn amend(
         return Err(problem.with("allowed", lifecycle::allowed(status)));
     }
     let reach = store::reach(conn, id)?;
-    let wider = wanted(conn, form, &reach)?;
+    let wanted = wanted(conn, form, &reach)?;
     let before = said(&change.incident, &reach);
     let incident = &mut change.incident;
-    incident.title = form
-        .title
-        .as_deref()
-        .map_or_else(|| incident.title.clone(), |title| title.trim().to_owned());
+    if let Some(title) = &form.title {
+        title.trim().clone_into(&mut incident.title);
+    }
     incident.impact = form.impact.unwrap_or(incident.impact);
     incident.started_at = began(form.started_at.unwrap_or(incident.started_at), change.now)?;
-    let after = said(incident, &wider);
+    let after = said(incident, &wanted);
     if before == after && form.body.is_none() {
         return Ok((change.incident, None));
     }
-    let is_rescoped = wider != reach;
+    let is_rescoped = wanted != reach;
     if is_rescoped {
-        store::replace_reach(conn, id, &wider.0, &wider.1)?;
+        store::replace_reach(conn, id, &wanted.0, &wanted.1)?;
     }
     let broadcast = match (status.is_active(), is_rescoped) {
         (true, true) if form.body.is_none() => {
@@ -67,8 +67,8 @@ pub fn amend(
 
 /// What it is to affect.
 fn wanted(conn: &mut Connection, form: &Amendment, reach: &Reach) -> Result<Reach, Problem> {
-    let services = form.services.as_deref().map(unique);
-    let regions = form.regions.as_deref().map(unique);
+    let services = form.services.as_ref().map(text::unique);
+    let regions = form.regions.as_ref().map(text::unique);
     identity::actions::tenant::known_slugs(
         conn,
         regions.as_deref().unwrap_or_default(),

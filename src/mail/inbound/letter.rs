@@ -87,15 +87,19 @@ pub struct File {
 }
 
 impl Letter {
-    /// Reads a mail; none where the bytes are none, or are made to keep a reader busy. `return_path` is the envelope's
-    /// sender, where it is known: a mail without one is never answered, since a program wrote it (RFC 5321 §4.5.5).
+    /// Reads a mail; none where the bytes are none, are made to keep a reader busy, or make the library panic, as mails in
+    /// mails do that end in the middle. `return_path` is the envelope's sender, where it is known: a mail without one is never answered, since a program wrote it (RFC 5321 §4.5.5).
     pub fn read(raw: &[u8], return_path: Option<&str>) -> Option<Self> {
         if !is_readable(raw) {
             return None;
         }
-        // The library panics where mails in mails end in the middle: such a mail is none.
-        let parsed = catch_unwind(|| MessageParser::default().parse(raw));
-        let message = parsed.ok().flatten()?;
+        catch_unwind(|| Self::look_through(raw, return_path))
+            .ok()
+            .flatten()
+    }
+
+    fn look_through(raw: &[u8], return_path: Option<&str>) -> Option<Self> {
+        let message = MessageParser::default().parse(raw)?;
         let (from, name) = match message.from().map(addresses).as_deref() {
             Some([(address, name)]) => (Some(address.clone()), name.clone()),
             _ => (None, String::new()),

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::Filter;
 use crate::db::{Connection, DeliveryId, EventId, IncidentId, Moment, PROVIDER, RequestId, TenantId};
-use crate::http::body::Empty;
+use crate::http::body::{Empty, line};
 use crate::http::{Answer, Cursors, Form, Items, Page, Query};
 use crate::identity::Caller;
 use crate::journal::{self, Event, EventKind, SubjectKind};
@@ -64,6 +64,7 @@ struct DeliveryQuery {
 
 impl DeliveryQuery {
     fn filter(self) -> Result<Filter, Problem> {
+        let error = self.error.map(|error| line::<200>("error", error));
         Ok(Filter {
             tenant: self.tenant_id,
             event: self.event_id,
@@ -73,21 +74,11 @@ impl DeliveryQuery {
             state: self.state,
             reason: self.reason,
             recipient: address("recipient", self.recipient.as_deref())?,
-            error: self.error.map(line).transpose()?,
+            error: error.transpose()?,
             from: self.from,
             to: self.to,
         })
     }
-}
-
-fn line(error: String) -> Result<String, Problem> {
-    let refused = |why| Problem::new(Code::InvalidQuery, format!("error {why}"));
-    text::line::<200>(&error, &()).map_err(refused)?;
-    // What is no UTF-8 in a query string comes as this.
-    if error.contains(char::REPLACEMENT_CHARACTER) {
-        return Err(refused(garde::Error::new("must be UTF-8")));
-    }
-    Ok(error)
 }
 
 /// The ledger of mail, oldest first

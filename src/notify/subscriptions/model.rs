@@ -24,14 +24,7 @@ impl Wishes {
     }
 
     fn topics(self) -> Vec<Topic> {
-        let each = [
-            (Topic::Opened, self.opened),
-            (Topic::Updated, self.updated),
-            (Topic::Ended, self.ended),
-            (Topic::Reported, self.reported),
-        ];
-        let wanted = each.into_iter().filter(|(_, is_wanted)| *is_wanted);
-        wanted.map(|(topic, _)| topic).collect()
+        Topic::wanted([self.opened, self.updated, self.ended, self.reported])
     }
 }
 

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::change::Change;
-use super::file::unique;
 use crate::db::{Connection, Json};
 use crate::identity::{Caller, Right};
 use crate::journal::{self, EventKind};
@@ -33,7 +32,7 @@ pub fn alter(conn: &mut Connection, caller: &Caller, key: &Key, form: &Changes) 
         request.subject = subject.trim().to_owned();
     }
     if let Some(tags) = &form.tags {
-        request.tags = Json::of(unique(tags.iter().map(|tag| tag.trim().to_owned())));
+        request.tags = Json::of(text::unique(tags.iter().map(|tag| tag.trim().to_owned())));
     }
     if let Some(contact) = &form.contact {
         request.contact = Json::of(merged(request, contact));

@@ -48,7 +48,7 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
     let requester = requester(conn, caller, form, &tenant, now)?;
     let follow_up_of = follow_up(conn, form, tenant.id)?;
     let contact = contact(form, &requester);
-    let tags = unique(form.tags.iter().map(|tag| tag.trim().to_owned()));
+    let tags = text::unique(form.tags.iter().map(|tag| tag.trim().to_owned()));
     let channel = form.channel.unwrap_or(Channel::AdminCenter);
     let facts = Facts {
         service: &service,
@@ -102,7 +102,7 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         assigned_off_duty: false,
     };
     store::create(conn, &request)?;
-    let watchers = unique(
+    let watchers = text::unique(
         form.watchers
             .iter()
             .filter_map(|email| text::email_address(email)),
@@ -143,14 +143,6 @@ pub fn file(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result
         names,
         matching,
     })
-}
-
-/// Each text once, in order.
-pub fn unique(texts: impl Iterator<Item = String>) -> Vec<String> {
-    let mut texts: Vec<_> = texts.collect();
-    texts.sort_unstable();
-    texts.dedup();
-    texts
 }
 
 fn tenant(conn: &mut Connection, caller: &Caller, form: &NewRequest) -> Result<Tenant, Problem> {

@@ -9,13 +9,13 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{AttachmentView, Described, Shelf, actions, kind, store};
 use crate::db::AttachmentId;
+use crate::http::body::line;
 use crate::http::{Answer, Cursors, Items, Page, Pages, Query, Upload};
 use crate::identity::{Begun, Caller};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::requests;
 use crate::requests::store::Key;
 use crate::settings::Settings;
-use crate::text;
 
 /// Whatever a file is, it does nothing where it is opened all the same.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
@@ -39,7 +39,12 @@ async fn list(
         cursors.page(query.0.limit, query.0.cursor.as_deref(), caller.binding())?;
     let answer = caller.read(move |conn, caller| {
         let request = requests::store::visible(conn, caller, &key)?;
-        let rows = store::list(conn, (request.tenant_id, request.id), page.after, page.fetch())?;
+        let rows = store::list(
+            conn,
+            (request.tenant_id, Some(request.id)),
+            page.after,
+            page.fetch(),
+        )?;
         Answer::ok(&cursors.cut(&page, rows, |row| row.id, AttachmentView::from)?)
     });
     Ok(answer.await?.respond())
@@ -54,21 +59,6 @@ struct Named {
     name: Option<String>,
 }
 
-impl Named {
-    fn name(self) -> Result<String, Problem> {
-        let Some(name) = self.name else {
-            return Ok(String::new());
-        };
-        let wrong = |detail: &str| Problem::new(Code::InvalidQuery, format!("name: {detail}"));
-        // What was no UTF-8 has become this.
-        if name.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(wrong("must be UTF-8"));
-        }
-        text::line::<255>(&name, &()).map_err(|error| wrong(error.message()))?;
-        Ok(name)
-    }
-}
-
 /// Add a file: the body is its bytes, whatever their type is said to be
 #[utoipa::path(operation_id = "add_attachment", tag = "requests", params(("id" = String, Path, description = "id or reference"), Named), request_body(content = String, content_type = "application/octet-stream"), responses((status = 201, body = AttachmentView)), security(("bearer" = [])))]
 #[post("/service-requests/{id}/attachments")]
@@ -79,7 +69,9 @@ async fn add(
     file: Upload,
     (shelf, settings): (web::Data<Shelf>, web::Data<Settings>),
 ) -> Result<HttpResponse, Problem> {
-    let (key, name) = (Key::parse(&key)?, query.0.name()?);
+    let key = Key::parse(&key)?;
+    let name = query.0.name.map(|name| line::<255>("name", name));
+    let name = name.transpose()?.unwrap_or_default();
     let bytes = file.bytes.clone();
     let described = spawn_blocking(move || Described::of(&name, &bytes));
     let described = described.await.map_err(Problem::internal)??;

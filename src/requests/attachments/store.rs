@@ -58,21 +58,23 @@ pub fn used(
     })
 }
 
-/// Those of a request that are kept, after `after`, oldest first.
+/// Those of a tenant that are kept, of one request where it is named, after `after`, oldest first.
 pub fn list(
     conn: &mut Connection,
-    (tenant, request): (TenantId, RequestId),
+    (tenant, request): (TenantId, Option<RequestId>),
     after: Option<AttachmentId>,
     limit: i64,
 ) -> Result<Vec<Attachment>, Problem> {
     let mut query = attachments::table
         .filter(attachments::tenant_id.eq(tenant))
-        .filter(attachments::request_id.eq(request))
         .filter(attachments::state.eq(State::Kept))
         .order(attachments::id)
         .limit(limit)
         .select(Attachment::as_select())
         .into_boxed();
+    if let Some(request) = request {
+        query = query.filter(attachments::request_id.eq(request));
+    }
     if let Some(after) = after {
         query = query.filter(attachments::id.gt(after));
     }
@@ -92,26 +94,6 @@ pub fn find(
         .select(Attachment::as_select())
         .first(conn)
         .optional()?)
-}
-
-/// Those of a tenant that are kept, after `after`, oldest first.
-pub fn of_tenant(
-    conn: &mut Connection,
-    tenant: TenantId,
-    after: Option<AttachmentId>,
-    limit: i64,
-) -> Result<Vec<Attachment>, Problem> {
-    let mut query = attachments::table
-        .filter(attachments::tenant_id.eq(tenant))
-        .filter(attachments::state.eq(State::Kept))
-        .order(attachments::id)
-        .limit(limit)
-        .select(Attachment::as_select())
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(attachments::id.gt(after));
-    }
-    Ok(query.load(conn)?)
 }
 
 /// Says that one is to be taken away; `false` when somebody has.

@@ -226,7 +226,7 @@ impl Inbox {
     }
 }
 
-/// Reads a mail, which may be long, aside. One that its reader stumbles over is none.
+/// Reads a mail, which may be long, aside.
 async fn read(mail: &Incoming) -> Option<Letter> {
     let (raw, return_path) = (Arc::clone(&mail.raw), mail.return_path.clone());
     let read = spawn_blocking(move || Letter::read(&raw, return_path.as_deref()));
